@@ -1,0 +1,83 @@
+#include "base/base.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool reserve(struct epc_buf *b, size_t more)
+{
+    if (b->failed)
+        return false;
+    if (more > SIZE_MAX / 4 - b->n) {
+        b->failed = true;
+        return false;
+    }
+    size_t need = b->n + more + 1;
+    if (need <= b->cap)
+        return true;
+    size_t cap = b->cap ? b->cap : 256;
+    while (cap < need)
+        cap *= 2;
+    char *p = realloc(b->p, cap);
+    if (!p) {
+        b->failed = true;
+        return false;
+    }
+    b->p = p;
+    b->cap = cap;
+    return true;
+}
+
+void epc_buf_add(struct epc_buf *b, const void *p, size_t n)
+{
+    if (!reserve(b, n))
+        return;
+    if (n)
+        memcpy(b->p + b->n, p, n);
+    b->n += n;
+    b->p[b->n] = 0;
+}
+
+void epc_buf_adds(struct epc_buf *b, const char *cstr)
+{
+    epc_buf_add(b, cstr, strlen(cstr));
+}
+
+void epc_buf_addstr(struct epc_buf *b, struct epc_str s)
+{
+    epc_buf_add(b, s.p, s.n);
+}
+
+void epc_buf_printf(struct epc_buf *b, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        b->failed = true;
+    else if (reserve(b, (size_t)n)) {
+        vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
+        b->n += (size_t)n;
+    }
+    va_end(again);
+}
+
+void epc_buf_free(struct epc_buf *b)
+{
+    free(b->p);
+    *b = (struct epc_buf){0};
+}
+
+char *epc_buf_take(struct epc_buf *b, size_t *n)
+{
+    if (!b->p && !b->failed)
+        epc_buf_add(b, "", 0);
+    char *p = b->failed ? NULL : b->p;
+    if (n)
+        *n = p ? b->n : 0;
+    if (!p)
+        free(b->p);
+    *b = (struct epc_buf){0};
+    return p;
+}

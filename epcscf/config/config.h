@@ -1,0 +1,164 @@
+/* Door of config/: YAML read through one schema table into an immutable snapshot.
+ * A snapshot is never changed after epc_config_load(); every thread may read it. */
+#ifndef EPC_CONFIG_H
+#define EPC_CONFIG_H
+
+#include "base/base.h"
+
+/** Which registration modes (TS 23.228 U.2.1) an origin may use; bits. */
+enum epc_reg_modes { EPC_MODE_DIGEST = 1, EPC_MODE_TOKEN = 2 };
+
+/** wss.origins[]: a WWSF whose pages may connect. */
+struct epc_cfg_origin {
+    char *origin;    /**< scheme://host[:port], lower case, default port left out */
+    char *wwsf;      /**< WWSF id: what the token's azp/client_id must say */
+    unsigned modes;  /**< enum epc_reg_modes */
+};
+
+struct epc_cfg_wss {
+    struct epc_addr *listen;
+    size_t n_listen;
+    char *certificate, *key;      /**< PEM files */
+    char *tls_min;                /**< "1.2" or "1.3" */
+    char **paths;
+    size_t n_paths;
+    struct epc_cfg_origin *origins;
+    size_t n_origins;
+    bool allow_no_origin;         /**< non-browser clients */
+    uint32_t max_message_octets;
+    uint32_t send_queue_octets;
+    uint32_t ping_interval_ms, pong_timeout_ms;
+    uint32_t handshake_timeout_ms;
+    uint32_t registration_timeout_ms; /**< close connections without a registration; 0 = never */
+    uint32_t max_connections;     /**< per shard */
+    uint32_t max_per_address;     /**< per source address and shard; 0 = no limit */
+};
+
+enum epc_core_transport { EPC_CORE_AUTO, EPC_CORE_UDP, EPC_CORE_TCP };
+
+struct epc_cfg_sip {
+    char *public_host;            /**< name or address of the WSS side, for Record-Route */
+    uint16_t public_port;
+    char *core_host;              /**< literal address to bind towards the core */
+    uint16_t core_port;           /**< shard i listens on core_port + i, UDP and TCP */
+    enum epc_core_transport core_transport; /**< auto: TCP when the request is over udp_max_octets */
+    uint32_t udp_max_octets;
+    char *icscf;                  /**< entry point of the home network, a SIP URI with a literal address */
+    char **trusted;               /**< literal addresses that may send us requests */
+    size_t n_trusted;
+    char **home_domains;
+    size_t n_home_domains;
+    char *visited_network;        /**< P-Visited-Network-ID */
+    char *ioi;                    /**< our inter-operator identifier, for orig-ioi/term-ioi */
+    uint32_t timer_c_ms;
+    uint32_t wic_timeout_ms;      /**< how long a WIC may take for a first answer (64*T1) */
+    bool no_outbound_480;         /**< answer 480 instead of 430 when the flow is gone */
+    char *token_key_file;         /**< 32 octets for flow tokens; NULL: a fresh key at each start */
+};
+
+struct epc_cfg_registration {
+    uint32_t min_expires_s, max_expires_s;
+    char *tna_integrity_protected;  /**< "auth-done" (TS 33.203 U) or "tls-yes" for cores that need it */
+    char *authorization_entity_param; /**< name of the WAF parameter, NULL = not sent */
+    char *authorization_entity;     /**< WAF identity to send */
+    uint32_t flow_loss_grace_ms;    /**< how long a registration outlives its connection */
+};
+
+/** tokens.issuers[] */
+struct epc_cfg_issuer {
+    char *issuer;
+    char *jwks_file;
+    char **algorithms;            /**< of ES256, RS256 */
+    size_t n_algorithms;
+    char *audience;
+    char *scope;                  /**< must be among the token's scopes; "" = not checked */
+    char **wwsfs;                 /**< WWSF ids that may use this issuer */
+    size_t n_wwsfs;
+    char *impi_claim, *impu_claim;
+    uint32_t max_lifetime_s, skew_s;
+};
+struct epc_cfg_tokens {
+    struct epc_cfg_issuer *issuers;
+    size_t n_issuers;
+    char *realm;                  /**< for WWW-Authenticate: Bearer */
+    char *authz_server;           /**< https URI; obligatory once an origin allows tokens */
+};
+
+enum epc_gateway_kind { EPC_GATEWAY_RTPENGINE };
+struct epc_cfg_media {
+    enum epc_gateway_kind gateway;
+    struct epc_addr *rtpengine;   /**< NG control addresses */
+    size_t n_rtpengine;
+    char *access_interface, *core_interface; /**< rtpengine interface names; "" = not sent */
+    uint32_t timeout_ms;          /**< for one request, retransmissions included */
+    char **audio_codecs, **video_codecs; /**< allowed to pass between the legs, in order; rtpmap names */
+    size_t n_audio_codecs, n_video_codecs;
+};
+
+enum epc_policy_mode { EPC_POLICY_OFF, EPC_POLICY_OPTIONAL, EPC_POLICY_REQUIRED };
+struct epc_cfg_policy {
+    enum epc_policy_mode mode;
+    char *diameter_config;        /**< freeDiameter's own configuration file */
+    char *destination_realm, *destination_host; /**< host may be NULL */
+    uint32_t timeout_ms;          /**< for one Rx request */
+    char *af_application_id;
+    uint32_t audio_bw_bps, video_bw_bps, data_bw_bps; /**< without b= lines; IP/UDP/RTP included */
+    bool signalling_session;      /**< one AF signalling session per registration (TS 29.214 4.4.5) */
+    char **turn_servers;          /**< literal addresses of TURN servers inside the access network */
+    size_t n_turn_servers;
+};
+
+struct epc_cfg_plmn {             /**< wwsf.plmn[] */
+    char *plmn;                   /**< MCC+MNC, 5 or 6 digits, or "default" */
+    char *url;                    /**< wss:// URL of the eP-CSCF */
+};
+struct epc_cfg_wwsf {
+    bool enabled;
+    struct epc_addr listen;
+    char *certificate, *key;
+    char *public_url;             /**< https origin under which browsers see it */
+    char *id;                     /**< its WWSF id (azp) */
+    char *issuer, *audience, *scope;
+    char *signing_key;            /**< PEM file, EC P-256 or RSA; made at start if missing */
+    char *jwks_file;              /**< where the public key set is written for the eP-CSCF */
+    char *users_file;             /**< JSON: see wwsf/README part of the reference */
+    char *home_domain;
+    char *page_dir;               /**< the built page; default: installed location */
+    uint32_t token_lifetime_s;
+    struct epc_cfg_plmn *plmn;
+    size_t n_plmn;
+};
+
+struct epc_cfg_admin {
+    struct epc_addr metrics_listen; /**< plain HTTP: /metrics, /health; len 0 = off */
+    char *control_socket;           /**< path of the Unix socket of epcscfctl; NULL = off */
+};
+
+struct epc_config {
+    uint32_t shards;              /**< already resolved: never 0 */
+    enum epc_log_level log_level;
+    char *log_file;               /**< NULL = standard error */
+    bool log_identities;
+    char *trace_file;             /**< NULL = off */
+    struct epc_cfg_wss wss;
+    struct epc_cfg_sip sip;
+    struct epc_cfg_registration registration;
+    struct epc_cfg_tokens tokens;
+    struct epc_cfg_media media;
+    struct epc_cfg_policy policy;
+    struct epc_cfg_wwsf wwsf;
+    struct epc_cfg_admin admin;
+};
+
+/** Read and check a whole file. Every fault is reported, not just the first, as
+ *  "FILE:LINE: key: what is wrong; what to do" through @p report.
+ *  @param[out] out gives; NULL unless EPC_OK
+ *  @return EPC_OK, EPC_EIO (cannot read), EPC_EPROTO (at least one fault), EPC_ENOMEM
+ *  Thread: any that may block. */
+enum epc_err epc_config_load(const struct epc_config **out, const char *file,
+                             void (*report)(void *arg, const char *line), void *arg) EPC_MUST_CHECK;
+void epc_config_free(const struct epc_config *c); /**< NULL-safe */
+/** The reference of all keys, from the schema table, as Markdown. */
+void epc_config_reference(FILE *out);
+
+#endif

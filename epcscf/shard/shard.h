@@ -1,0 +1,93 @@
+/* Door of shard/: one thread with one su_root (sofia-sip), a libuv loop nested in it, one
+ * libwebsockets context on that loop, timers, a mailbox, and deletion at the end of the turn.
+ *
+ * Everything here but epc_shard_post(), epc_shard_start(), epc_shard_stop() and
+ * epc_shard_destroy() is for the shard's own thread; debug builds assert it. */
+#ifndef EPC_SHARD_H
+#define EPC_SHARD_H
+
+#include "base/base.h"
+
+struct epc_shard;
+struct su_root_t;
+struct uv_loop_s;
+struct lws_context;
+struct lws_vhost;
+
+struct epc_shard_opts {
+    unsigned index;            /**< 0.. ; unique in the process */
+    const char *label;         /**< for logs and the thread name, e.g. "shard0" (copied) */
+    unsigned max_connections;  /**< file descriptors that the lws context may hold; 0 = 65536 */
+    unsigned mailbox_max;      /**< messages that may wait; 0 = 65536 */
+};
+
+/** What runs on a shard's thread: once after start (@p sh is ready), or for each message. */
+typedef void epc_shard_fn(struct epc_shard *sh, void *arg);
+
+/** Make the shard's loops and its lws context. No thread yet. Call for one shard after the other
+ *  (lws races in its initialisation). Main thread.
+ *  @param[out] out gives; untouched on error.
+ *  @return EPC_OK, EPC_EINVAL, EPC_ENOMEM, EPC_EIO (a library refused; logged) */
+enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opts *o) EPC_MUST_CHECK;
+/** Start the thread; @p on_start runs first on it; returns when on_start has returned.
+ *  @return EPC_OK, EPC_EIO */
+enum epc_err epc_shard_start(struct epc_shard *sh, epc_shard_fn *on_start, void *arg) EPC_MUST_CHECK;
+/** Ask the thread to run @p on_stop, empty its mailbox, end its loops; waits for it. Idempotent. */
+void epc_shard_stop(struct epc_shard *sh, epc_shard_fn *on_stop, void *arg);
+void epc_shard_destroy(struct epc_shard *sh); /**< after stop; NULL-safe */
+
+unsigned epc_shard_index(const struct epc_shard *sh);
+bool epc_shard_is_owner(const struct epc_shard *sh); /**< is this the shard's thread? Any thread. */
+#ifdef EPC_DEBUG
+void epc_shard_assert_owner(const struct epc_shard *sh);
+#define EPC_ASSERT_OWNER(sh) epc_shard_assert_owner(sh)
+#else
+#define EPC_ASSERT_OWNER(sh) ((void)(sh))
+#endif
+
+/** Run @p fn(sh, arg) on the shard's thread, later. Never blocks. **Any thread.** Messages of one
+ *  poster arrive in order. @p arg belongs to @p fn only if EPC_OK is returned.
+ *  @return EPC_OK, EPC_ELIMIT (mailbox full), EPC_ENOENT (shard stopping) */
+enum epc_err epc_shard_post(struct epc_shard *sh, epc_shard_fn *fn, void *arg) EPC_MUST_CHECK;
+
+/** Destroy @p obj with @p fn at the end of this loop turn, so that an object may end inside its own
+ *  callback. Never fails in a way the caller must handle. */
+void epc_shard_doom(struct epc_shard *sh, void (*fn)(void *obj), void *obj);
+
+struct su_root_t *epc_shard_su_root(struct epc_shard *sh);
+struct uv_loop_s *epc_shard_uv(struct epc_shard *sh);
+struct lws_context *epc_shard_lws(struct epc_shard *sh);
+/** Must follow every lws or libuv call that was made outside a libuv callback: libuv applies its
+ *  epoll changes only inside uv_run. Cheap; several calls in one turn cost one. */
+void epc_shard_kick(struct epc_shard *sh);
+/** From an lws callback: the shard that this context belongs to. */
+struct epc_shard *epc_shard_from_lws(struct lws_context *ctx);
+
+/** Open a listener of this shard's own with SO_REUSEPORT on @p addr and hand each accepted socket
+ *  (non-blocking, TCP_NODELAY) to @p vhost. Several shards may listen on one address: the kernel
+ *  spreads connections. Closed by epc_shard_stop().
+ *  @param accept_fn may refuse a connection (return false: the socket is closed); may be NULL.
+ *  @return EPC_OK, EPC_EIO (logged with address and errno text) */
+enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
+                              struct lws_vhost *vhost,
+                              bool (*accept_fn)(void *arg, const struct epc_addr *peer),
+                              void *arg) EPC_MUST_CHECK;
+
+/* ---- timers: embedded in their owner, cost O(1), millisecond resolution ---------------------- */
+
+struct epc_timer;
+typedef void epc_timer_fn(void *arg);
+struct epc_timer {
+    struct epc_timer *_next, **_prev; /* private */
+    uint64_t _at_ms;                  /* private */
+    epc_timer_fn *fn;
+    void *arg;
+};
+/** (Re)arm: @p fn(arg) runs once, not before @p after_ms. A zeroed struct is an idle timer. The
+ *  owner must stop it before freeing it. */
+void epc_timer_start(struct epc_shard *sh, struct epc_timer *t, uint64_t after_ms, epc_timer_fn *fn,
+                     void *arg);
+void epc_timer_stop(struct epc_shard *sh, struct epc_timer *t); /**< idle timers allowed */
+bool epc_timer_running(const struct epc_timer *t);
+
+#endif

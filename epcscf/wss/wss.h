@@ -1,0 +1,63 @@
+/* Door of wss/: secure WebSocket listener of one shard. Turns frames into whole messages and back;
+ * knows nothing of SIP. A *flow* is one WebSocket connection (RFC 5626's flow).
+ * Spec: RFC 6455, RFC 7118, TS 24.371. Thread: the shard's, throughout. */
+#ifndef EPC_WSS_H
+#define EPC_WSS_H
+
+#include "base/base.h"
+#include "config/config.h"
+#include "shard/shard.h"
+
+struct epc_wss;
+struct epc_flow;
+
+/** Why a flow ended, for logs and for the rooms above. */
+enum epc_flow_end {
+    EPC_FLOW_PEER_CLOSED,   /**< close frame, TCP FIN or reset */
+    EPC_FLOW_LOCAL_CLOSED,  /**< epc_flow_close() */
+    EPC_FLOW_PING_TIMEOUT,
+    EPC_FLOW_BACKPRESSURE,  /**< the peer did not read: send queue over its cap */
+    EPC_FLOW_SHUTDOWN,
+};
+
+struct epc_wss_handler {
+    /** A handshake succeeded. */
+    void (*opened)(void *arg, struct epc_flow *flow);
+    /** One whole WebSocket message (fragments joined). @p msg borrowed for the call, not
+     *  NUL-terminated. CRLF keep-alives are given too. */
+    void (*message)(void *arg, struct epc_flow *flow, const char *msg, size_t n);
+    /** The flow is gone; its pointer is invalid afterwards. Never called inside a call of this
+     *  door on the same flow, but on a later turn. */
+    void (*closed)(void *arg, struct epc_flow *flow, enum epc_flow_end why);
+};
+
+/** Open the vhost (TLS 1.2/1.3, certificate from @p cfg) and the shard's listeners.
+ *  @param cfg borrowed for the life of the object (wss part of the snapshot)
+ *  @return EPC_OK, EPC_ENOMEM, EPC_EIO (certificate or port; logged with file or address) */
+enum epc_err epc_wss_create(struct epc_wss **out, struct epc_shard *sh,
+                            const struct epc_cfg_wss *cfg, const struct epc_wss_handler *h,
+                            void *arg) EPC_MUST_CHECK;
+/** Close every flow with 1001 and stop listening. NULL-safe. */
+void epc_wss_destroy(struct epc_wss *w);
+
+/** Queue one message (copied), text frame if it is valid UTF-8, else binary (RFC 7118 5).
+ *  @return EPC_OK, EPC_ENOMEM, EPC_ELIMIT (queue over wss.send_queue_octets: flow is being closed),
+ *          EPC_ENOENT (flow is closing) */
+enum epc_err epc_flow_send(struct epc_flow *f, const void *p, size_t n) EPC_MUST_CHECK;
+/** Close after what is queued has been sent. @p code RFC 6455 7.4.1; @p reason ASCII, <= 120. */
+void epc_flow_close(struct epc_flow *f, uint16_t code, const char *reason);
+/** Never 0, unique in the process for its life; its upper 16 bits are the shard's index. */
+uint64_t epc_flow_id(const struct epc_flow *f);
+/** NULL when the flow is gone or closing. */
+struct epc_flow *epc_wss_flow(struct epc_wss *w, uint64_t id);
+const struct epc_addr *epc_flow_peer(const struct epc_flow *f);
+/** The allow-list entry that the Origin matched; NULL if it came without Origin and that is
+ *  allowed. Borrowed from the configuration. */
+const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f);
+/** The flow carries a registration now: the unregistered-connection timer stops (or, with false,
+ *  starts again). */
+void epc_flow_set_registered(struct epc_flow *f, bool registered);
+/** Visit all flows of this shard (admin). @p fn must not close them. */
+void epc_wss_each(struct epc_wss *w, void (*fn)(struct epc_flow *f, void *arg), void *arg);
+
+#endif
