@@ -1,0 +1,24 @@
+/* Door of diameter/: embeds libfdcore in the daemon and stands between the shards and the Rx
+ * application function (epcscf_rx.fdx, which freeDiameter loads). Offers the policy client interface.
+ * Thread: start and stop on the main thread; the client from any shard. */
+#ifndef EPC_DIAMETER_H
+#define EPC_DIAMETER_H
+
+#include "base/base.h"
+#include "config/config.h"
+#include "policy/policy.h"
+#include "shard/shard.h"
+
+struct epc_diameter;
+
+/** Start freeDiameter with cfg->diameter_config; returns once its threads run (peers may connect
+ *  later). Only one in a process. @return EPC_OK, EPC_EIO (logged: file, reason), EPC_ENOMEM */
+enum epc_err epc_diameter_start(struct epc_diameter **out, const struct epc_cfg_policy *cfg) EPC_MUST_CHECK;
+/** Sends what STRs are due, DPR to the peers, and waits for freeDiameter's threads. NULL-safe.
+ *  Shards must have closed their sessions before. */
+void epc_diameter_stop(struct epc_diameter *d);
+struct epc_policy_client *epc_diameter_client(struct epc_diameter *d);
+/** How many peers are in state OPEN. Any thread. */
+unsigned epc_diameter_open_peers(const struct epc_diameter *d);
+
+#endif
