@@ -1,0 +1,211 @@
+/* What changes in a message that crosses the edge, beside its SDP (TS 24.229 5.2.6.3 and 5.2.6.4).
+ * What may not cross at all is the trust-domain table's business (sip/); here stands what the
+ * eP-CSCF asserts by itself: identity, charging, route. */
+#include "session/session_priv.h"
+
+#include <sofia-sip/sip_header.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool opens_dialog(sip_method_t m, const sip_t *sip)
+{
+    (void)sip;
+    return m == sip_method_invite || m == sip_method_subscribe || m == sip_method_refer;
+}
+
+static char *identity_uri(struct epc_str value)
+{
+    struct epc_str v = epc_str_trim(value);
+    const char *open = v.n ? memchr(v.p, '<', v.n) : NULL;
+    if (open) {
+        struct epc_str rest = {open + 1, v.n - (size_t)(open + 1 - v.p)};
+        v = epc_str_cut(&rest, '>');
+    }
+    return v.p ? epc_auth_canonical_impu(v) : NULL;
+}
+
+/* P-Asserted-Identity: what the WIC prefers if it is registered, else the default identity. */
+static const char *assert_identity(const struct epc_binding *b, const char *preferred, const char *called)
+{
+    const char *wish[] = {preferred, called};
+    for (size_t w = 0; w < EPC_ARRAY_LEN(wish); w++)
+        for (size_t i = 0; wish[w] && i < b->n_impus; i++) {
+            char *have = epc_auth_canonical_impu(epc_str_c(b->impus[i]));
+            bool same = have && strcmp(have, wish[w]) == 0;
+            free(have);
+            if (same)
+                return b->impus[i];
+        }
+    return b->n_impus ? b->impus[0] : NULL;
+}
+
+static char *new_icid(struct epc_sessions *ss)
+{
+    char hex[33], *text = NULL;
+    epc_random_hex(hex, 16);
+    if (asprintf(&text, "%s-%u", hex, epc_shard_index(ss->shard)) < 0)
+        return NULL;
+    return text;
+}
+
+/* "icid-value=..." of a P-Charging-Vector, quoted or not (RFC 7315 5.6). */
+static char *icid_of(struct epc_str value)
+{
+    struct epc_str rest = value;
+    while (rest.p) {
+        struct epc_str part = epc_str_trim(epc_str_cut(&rest, ';'));
+        struct epc_str name = epc_str_trim(epc_str_cut(&part, '='));
+        if (!epc_str_ieqc(name, "icid-value") || !part.p)
+            continue;
+        part = epc_str_trim(part);
+        if (part.n >= 2 && part.p[0] == '"' && part.p[part.n - 1] == '"') {
+            part.p++;
+            part.n -= 2;
+        }
+        return epc_str_dup(part);
+    }
+    return NULL;
+}
+
+static bool copy(char **to, const char *text)
+{
+    free(*to);
+    *to = text ? strdup(text) : NULL;
+    return *to || !text;
+}
+
+static enum epc_err add_charging_vector(struct transfer *x, msg_t *msg)
+{
+    const struct epc_cfg_sip *cfg = &x->ss->cfg->sip;
+    return epc_sip_add(msg, "P-Charging-Vector", "icid-value=\"%s\";icid-generated-at=%s%s%s", x->icid,
+                       cfg->core_host, cfg->ioi ? ";orig-ioi=" : "", cfg->ioi ? cfg->ioi : "");
+}
+
+static enum epc_err wic_initial(struct transfer *x, msg_t *msg, const struct epc_binding *b,
+                                struct epc_cause *cause)
+{
+    const char *pai = assert_identity(b, x->ppi, NULL);
+    if (!b->service_route || !b->service_route[0]) {
+        epc_cause_set(cause, 403, "TS 24.229 5.2.6.3", "no Service-Route from the registration");
+        return EPC_EPOLICY;
+    }
+    if (!pai || !(x->icid = new_icid(x->ss)))
+        return EPC_ENOMEM;
+    /* Whatever route the WIC asked for, the core's own is the one that counts. */
+    enum epc_err err = epc_sip_set_routes(msg, b->service_route);
+    if (err == EPC_OK)
+        err = epc_sip_add(msg, "P-Asserted-Identity", "<%s>", pai);
+    if (err == EPC_OK)
+        err = add_charging_vector(x, msg);
+    if (err == EPC_OK && b->charging_functions)
+        err = epc_sip_add(msg, "P-Charging-Function-Addresses", "%s", b->charging_functions);
+    if (err == EPC_OK && opens_dialog(x->method, sip_object(msg)))
+        err = epc_sip_record_route(x->ss->sip, msg, EPC_LEG_WIC, epc_sip_in_flow(x->in));
+    if (err == EPC_OK && x->s && (!copy(&x->s->impu, pai) || !copy(&x->s->icid, x->icid)))
+        err = EPC_ENOMEM;
+    return err;
+}
+
+/* In a dialog the route is the one that the dialog was made with, not what the WIC now writes. */
+static enum epc_err wic_in_dialog(struct transfer *x, msg_t *msg)
+{
+    if (!x->s)
+        return EPC_OK;
+    if (!x->icid && x->s->icid && !copy(&x->icid, x->s->icid))
+        return EPC_ENOMEM;
+    enum epc_err err = x->s->core_routes
+                           ? epc_sip_set_routes(msg, (const char *const *)x->s->core_routes)
+                           : EPC_OK;
+    if (err == EPC_OK && x->icid)
+        err = add_charging_vector(x, msg);
+    return err;
+}
+
+static enum epc_err core_initial(struct transfer *x, msg_t *msg, const struct epc_binding *b)
+{
+    if (!opens_dialog(x->method, sip_object(msg)))
+        return EPC_OK;
+    enum epc_err err = epc_sip_record_route(x->ss->sip, msg, EPC_LEG_CORE, epc_sip_in_flow(x->in));
+    if (err != EPC_OK)
+        return err;
+    size_t n = 0;
+    for (const sip_record_route_t *r = sip_object(msg)->sip_record_route; r; r = r->r_next)
+        n++;
+    su_home_t *home = msg_home(msg);
+    x->record_routes = calloc(n + 1, sizeof *x->record_routes);
+    n = 0;
+    for (const sip_record_route_t *r = sip_object(msg)->sip_record_route; x->record_routes && r;
+         r = r->r_next) {
+        char *uri = url_as_string(home, r->r_url);
+        x->record_routes[n] = uri ? strdup(uri) : NULL;
+        if (!x->record_routes[n++])
+            return EPC_ENOMEM;
+    }
+    if (!x->record_routes)
+        return EPC_ENOMEM;
+    if (x->s && b &&
+        (!copy(&x->s->impu, assert_identity(b, x->called_party, NULL)) || !copy(&x->s->icid, x->icid)))
+        return EPC_ENOMEM;
+    return EPC_OK;
+}
+
+bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, struct epc_cause *cause)
+{
+    bool from_wic = x->from == EPC_LEG_WIC;
+    if (from_wic)
+        x->ppi = identity_uri(epc_sip_get(msg, "P-Preferred-Identity", 0));
+    else {
+        x->icid = icid_of(epc_sip_get(msg, "P-Charging-Vector", 0));
+        x->called_party = identity_uri(epc_sip_get(msg, "P-Called-Party-ID", 0));
+    }
+    epc_sip_policy_apply(msg, from_wic ? EPC_DIR_WIC_REQ : EPC_DIR_CORE_REQ);
+    if (!epc_sip_max_forwards(msg)) {
+        epc_cause_set(cause, 483, "RFC 3261 16.3", "Too Many Hops");
+        return false;
+    }
+    enum epc_err err;
+    cause->sip_status = 0;
+    if (from_wic)
+        err = x->in_dialog || !b ? wic_in_dialog(x, msg) : wic_initial(x, msg, b, cause);
+    else
+        err = x->in_dialog ? EPC_OK : core_initial(x, msg, b);
+    if (err != EPC_OK && cause->sip_status == 0)
+        epc_cause_set(cause, 500, NULL, "%s", epc_err_name(err));
+    return err == EPC_OK;
+}
+
+static void wic_response(struct transfer *x, msg_t *msg, int status, char *ppi)
+{
+    const struct epc_binding *b = epc_reg_by_flow(x->ss->reg, epc_sip_in_flow(x->in));
+    const struct epc_cfg_sip *cfg = &x->ss->cfg->sip;
+    enum epc_err err = EPC_OK;
+    const char *pai = b ? assert_identity(b, ppi, x->called_party) : NULL;
+    if (pai && status > 100)
+        err = epc_sip_add(msg, "P-Asserted-Identity", "<%s>", pai);
+    if (err == EPC_OK && x->icid && status / 100 == 2)
+        err = epc_sip_add(msg, "P-Charging-Vector", "icid-value=\"%s\";icid-generated-at=%s%s%s",
+                          x->icid, cfg->core_host, cfg->ioi ? ";term-ioi=" : "",
+                          cfg->ioi ? cfg->ioi : "");
+    /* The WIC has no say in the route of later requests. */
+    if (x->record_routes && status > 100 && status < 300) {
+        epc_sip_remove(msg, "Record-Route");
+        for (char **r = x->record_routes; err == EPC_OK && *r; r++)
+            err = epc_sip_add(msg, "Record-Route", "<%s>", *r);
+    }
+    if (err != EPC_OK)
+        epc_log(EPC_LOG_ERROR, "session", "event=header-not-added status=%d why=\"%s\"", status,
+                epc_err_name(err));
+}
+
+void cross_response(struct transfer *x, msg_t *msg, int status)
+{
+    if (x->from == EPC_LEG_WIC) {
+        epc_sip_policy_apply(msg, EPC_DIR_CORE_RESP);
+        return;
+    }
+    char *ppi = identity_uri(epc_sip_get(msg, "P-Preferred-Identity", 0));
+    epc_sip_policy_apply(msg, EPC_DIR_WIC_RESP);
+    if (!x->in_dialog)
+        wic_response(x, msg, status, ppi);
+    free(ppi);
+}

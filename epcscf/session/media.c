@@ -1,0 +1,409 @@
+/* Offer and answer: SDP turned between the legs (sdp/), media at the gateway, and the policy
+ * function's consent, in the order of TS 29.214 A.1: an answer waits until both have agreed.
+ *
+ *   offer in  -> gateway offer  -> offer out
+ *   answer in -> gateway answer -> answer text -> policy request -> answer out
+ *
+ * The policy request needs the gateway's access address, which rtpengine tells only in its answer,
+ * so the two run one after the other. */
+#include "session/session_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEDIA_LOSS_GRACE_MS = 5000 };
+
+static void finish(struct epc_session *s, const struct epc_cause *cause)
+{
+    struct job *j = s->active;
+    media_done_fn *done = j->done;
+    j->done = NULL;
+    done(s, j, cause);
+}
+
+static void fail(struct epc_session *s, int status, const char *why)
+{
+    struct epc_cause cause;
+    epc_cause_set(&cause, status, NULL, "%s", why);
+    finish(s, &cause);
+}
+
+static enum epc_gw_side side_of(enum epc_leg leg)
+{
+    return leg == EPC_LEG_WIC ? EPC_GW_ACCESS : EPC_GW_CORE;
+}
+
+static enum epc_sdp_leg sdp_leg(enum epc_leg leg)
+{
+    return leg == EPC_LEG_WIC ? EPC_SDP_WIC : EPC_SDP_CORE;
+}
+
+/* ---- policy -------------------------------------------------------------------------------------- */
+
+static void on_policy_event(void *arg, const struct epc_policy_event *ev);
+
+static enum epc_err open_policy(struct epc_session *s, const struct epc_addr *ue)
+{
+    struct epc_policy_open o = {.shard = s->ss->shard,
+                                .impu = s->impu ? s->impu : "",
+                                .ue = ue,
+                                .icid = s->icid,
+                                .trace_key = s->call_id,
+                                .on_event = on_policy_event,
+                                .arg = s};
+    return s->ss->policy->open(s->ss->policy, &o, &s->policy);
+}
+
+static void close_policy(struct epc_session *s)
+{
+    if (s->policy)
+        s->ss->policy->close(s->policy);
+    s->policy = NULL;
+    epc_service_info_free(s->told);
+    epc_service_info_free(s->asked);
+    s->told = s->asked = NULL;
+}
+
+/* Ask for what is not yet granted. EPC_EAGAIN: nothing to ask. EPC_OK: @p done will run. */
+static enum epc_err ask_policy(struct epc_session *s, epc_policy_done_fn *done)
+{
+    struct epc_service_info *delta = NULL;
+    struct epc_policy_input in = {.learned = s->learned,
+                                  .n_learned = EPC_ARRAY_LEN(s->learned),
+                                  .cfg = &s->ss->cfg->policy,
+                                  .previous = s->told};
+    struct epc_flow *flow = s->ss->wss ? epc_wss_flow(s->ss->wss, s->flow_id) : NULL;
+    if (!s->ss->policy)
+        return EPC_EAGAIN;
+    epc_iw_access(s->iw, &in.uplink, &in.downlink, &in.uplink_is_offer);
+    if (!in.uplink || !in.downlink)
+        return EPC_EAGAIN;
+    if (!flow)
+        return EPC_ENOENT;
+    in.ue = epc_flow_peer(flow);
+    epc_service_info_free(s->asked);
+    s->asked = NULL;
+    enum epc_err err = epc_policy_service_info(&in, &s->asked);
+    if (err == EPC_OK)
+        err = epc_service_info_diff(s->told, s->asked, &delta);
+    if (err == EPC_OK && delta->n_components == 0)
+        err = EPC_EAGAIN;
+    if (err == EPC_OK && !s->policy)
+        err = open_policy(s, in.ue);
+    if (err == EPC_OK)
+        err = s->ss->policy->request(s->policy, &delta, done, s);
+    epc_service_info_free(delta);
+    if (err != EPC_OK) {
+        epc_service_info_free(s->asked);
+        s->asked = NULL;
+    }
+    return err;
+}
+
+/* What was asked is now known at the policy function, or not. */
+static bool settle_policy(struct epc_session *s, const struct epc_policy_result *r,
+                          struct epc_cause *cause)
+{
+    char who[384];
+    enum epc_policy_phase phase = s->answered ? EPC_PHASE_MODIFY : EPC_PHASE_SETUP;
+    bool go_on = epc_policy_verdict(s->ss->cfg->policy.mode, phase, r, cause);
+    if (r->outcome == EPC_POLICY_GRANTED) {
+        epc_service_info_free(s->told);
+        s->told = s->asked;
+        s->asked = NULL;
+        return true;
+    }
+    epc_log(EPC_LOG_WARN, "session", "event=policy-not-granted %s code=\"%s\" action=%s",
+            session_log(s, who), epc_policy_code_name(r), go_on ? "go-on" : "refuse");
+    /* Without an answer nobody knows what the policy function holds: the next request starts anew. */
+    if (r->outcome != EPC_POLICY_REFUSED || !s->told)
+        close_policy(s);
+    epc_service_info_free(s->asked);
+    s->asked = NULL;
+    return go_on;
+}
+
+static void put_answer(struct epc_session *s);
+
+static void on_answer_policy(void *arg, const struct epc_policy_result *r)
+{
+    struct epc_session *s = arg;
+    struct epc_cause cause = {0};
+    if (!s->active)
+        return;
+    if (settle_policy(s, r, &cause))
+        put_answer(s);
+    else
+        finish(s, &cause);
+}
+
+static void on_refresh_policy(void *arg, const struct epc_policy_result *r)
+{
+    struct epc_session *s = arg;
+    struct epc_cause cause = {0};
+    /* A running call keeps its old authorisation, whatever the answer (TS 29.214 4.4.2). */
+    settle_policy(s, r, &cause);
+    session_job_done(s);
+}
+
+void media_policy_refresh(struct epc_session *s, struct job *j)
+{
+    (void)j;
+    if (s->state == CALL_ENDING || epc_iw_pending(s->iw) || ask_policy(s, on_refresh_policy) != EPC_OK)
+        session_job_done(s);
+}
+
+static void on_grace_over(void *arg)
+{
+    struct epc_cause cause;
+    epc_cause_set(&cause, 500, "TS 24.229 5.2.8.1", "bearers of all media lost");
+    session_release(arg, RELEASE_BOTH, &cause, "SIP;cause=503;text=\"Bearer lost\"");
+}
+
+static void on_policy_event(void *arg, const struct epc_policy_event *ev)
+{
+    struct epc_session *s = arg;
+    struct epc_cause cause;
+    char who[384];
+    epc_log(EPC_LOG_INFO, "session", "event=policy-push kind=%d code=%u %s", (int)ev->kind, ev->code,
+            session_log(s, who));
+    switch (ev->kind) {
+    case EPC_PEV_ABORT:
+        epc_cause_set(&cause, 500, "TS 24.229 5.2.8.1", "ended by the policy function");
+        session_release(s, RELEASE_BOTH, &cause, "SIP;cause=503;text=\"Ended by policy\"");
+        break;
+    case EPC_PEV_ALL_MEDIA_LOST:
+        epc_timer_start(s->ss->shard, &s->grace, MEDIA_LOSS_GRACE_MS, on_grace_over, s);
+        break;
+    case EPC_PEV_RECOVERED:
+        epc_timer_stop(s->ss->shard, &s->grace);
+        break;
+    case EPC_PEV_MEDIA_LOST:
+    case EPC_PEV_INFO:
+        break;
+    }
+}
+
+/* ---- gateway events ---------------------------------------------------------------------------------- */
+
+static void on_gateway_event(void *arg, const struct epc_gw_event *ev)
+{
+    struct epc_session *s = arg;
+    struct epc_cause cause;
+    unsigned number;
+    switch (ev->kind) {
+    case EPC_GW_EV_LEARNED:
+        number = epc_iw_media_number(s->iw, ev->stream);
+        if (number < 1 || number > EPC_SDP_MAX_MEDIA)
+            return;
+        s->learned[number - 1] = ev->addr;
+        if (s->answered && s->policy)
+            session_queue(s, JOB_POLICY, NULL, NULL, 0, EPC_LEG_WIC);
+        break;
+    case EPC_GW_EV_INACTIVE:
+    case EPC_GW_EV_LOST:
+        epc_cause_set(&cause, 503, "TS 23.334 6.2", "%s",
+                      ev->kind == EPC_GW_EV_LOST ? "media lost at the gateway" : "no media");
+        session_release(s, RELEASE_BOTH, &cause, "SIP;cause=503;text=\"Media lost\"");
+        break;
+    }
+}
+
+/* ---- offer --------------------------------------------------------------------------------------------- */
+
+static bool put_sdp(struct job *j, struct epc_str text)
+{
+    return epc_sip_set_sdp(j->msg, text) == EPC_OK;
+}
+
+static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local,
+                              const struct epc_cause *gw_cause)
+{
+    struct epc_session *s = arg;
+    struct epc_cause cause = {0};
+    struct epc_buf text = {0};
+    if (!s->active) {
+        epc_sdp_free(local);
+        return;
+    }
+    if (err != EPC_OK)
+        cause = *gw_cause;
+    else if (epc_iw_offer_out(s->iw, local, &text, &cause) != EPC_OK || text.failed) {
+        if (cause.sip_status == 0)
+            epc_cause_set(&cause, 500, NULL, "offer cannot be made");
+    } else if (!put_sdp(s->active, (struct epc_str){text.p, text.n}))
+        epc_cause_set(&cause, 500, NULL, "offer cannot be put into the message");
+    epc_sdp_free(local);
+    epc_buf_free(&text);
+    if (cause.sip_status) {
+        media_rollback(s);
+        finish(s, &cause);
+    } else
+        finish(s, NULL);
+}
+
+static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str sdp)
+{
+    struct epc_sdp *remote = NULL;
+    struct epc_cause cause = {0};
+    bool unchanged = false;
+    enum epc_err err = epc_iw_offer(s->iw, sdp_leg(j->from), sdp, &remote, &unchanged, &cause);
+    if (err != EPC_OK) {
+        epc_count(EPC_C_SDP_REFUSED);
+        if (cause.sip_status == 0)
+            epc_cause_set(&cause, err == EPC_EAGAIN ? 491 : 500, NULL, "%s", epc_err_name(err));
+        finish(s, &cause);
+        return;
+    }
+    if (!s->gw && epc_gw_ctx_create(&s->gw, s->ss->gw, s->call_id, on_gateway_event, s) != EPC_OK) {
+        epc_sdp_free(remote);
+        media_rollback(s);
+        fail(s, 500, "no gateway context");
+        return;
+    }
+    epc_gw_offer(s->gw, side_of(j->from), remote, on_offer_reserved, s);
+    epc_sdp_free(remote);
+}
+
+/* ---- answer ---------------------------------------------------------------------------------------------- */
+
+/* Final: nothing can replace this answer any more (RFC 3261 13.2.1, RFC 3262 5). */
+static bool answer_is_final(const struct job *j)
+{
+    if (j->kind != JOB_RESPONSE)
+        return true;
+    return j->status >= 200 || sip_object(j->msg)->sip_rseq;
+}
+
+static void put_answer(struct epc_session *s)
+{
+    struct job *j = s->active;
+    if (!put_sdp(j, epc_str_c(j->answer))) {
+        fail(s, 500, "answer cannot be put into the message");
+        return;
+    }
+    if (j->x) {
+        free(j->x->answer_text);
+        j->x->answer_text = j->answer;
+        j->answer = NULL;
+    }
+    if (answer_is_final(j)) {
+        if (j->x)
+            j->x->answer_final = true;
+        media_commit(s);
+    }
+    finish(s, NULL);
+}
+
+static void answer_known(struct epc_session *s, const struct epc_sdp *local)
+{
+    struct epc_cause cause = {0};
+    struct epc_buf text = {0};
+    enum epc_err err = epc_iw_answer_out(s->iw, local, &text, &cause);
+    char *answer = epc_buf_take(&text, NULL);
+    if (err != EPC_OK || !answer) {
+        free(answer);
+        if (cause.sip_status == 0)
+            epc_cause_set(&cause, 500, NULL, "answer cannot be made");
+        finish(s, &cause);
+        return;
+    }
+    s->active->answer = answer;
+    err = ask_policy(s, on_answer_policy);
+    if (err == EPC_OK)
+        return;
+    if (err == EPC_EAGAIN) {
+        put_answer(s);
+        return;
+    }
+    struct epc_policy_result r = {.outcome = EPC_POLICY_FAILED};
+    if (epc_policy_verdict(s->ss->cfg->policy.mode, s->answered ? EPC_PHASE_MODIFY : EPC_PHASE_SETUP,
+                           &r, &cause))
+        put_answer(s);
+    else
+        finish(s, &cause);
+}
+
+static void on_answer_configured(void *arg, enum epc_err err, struct epc_sdp *local,
+                                 const struct epc_cause *cause)
+{
+    struct epc_session *s = arg;
+    if (s->active) {
+        if (err != EPC_OK)
+            finish(s, cause);
+        else
+            answer_known(s, local);
+    }
+    epc_sdp_free(local);
+}
+
+static void negotiate_answer(struct epc_session *s, struct epc_str sdp)
+{
+    struct epc_sdp *remote = NULL;
+    struct epc_cause cause = {0};
+    bool unchanged = false;
+    enum epc_err err = epc_iw_answer(s->iw, sdp, &remote, &unchanged, &cause);
+    if (err != EPC_OK) {
+        epc_count(EPC_C_SDP_REFUSED);
+        if (cause.sip_status == 0)
+            epc_cause_set(&cause, 500, NULL, "%s", epc_err_name(err));
+        finish(s, &cause);
+        return;
+    }
+    if (unchanged)
+        answer_known(s, NULL);
+    else
+        epc_gw_answer(s->gw, remote, on_answer_configured, s);
+    epc_sdp_free(remote);
+}
+
+/* ---- entry -------------------------------------------------------------------------------------------------- */
+
+void media_negotiate(struct epc_session *s, struct job *j, media_done_fn *next)
+{
+    struct epc_str sdp = epc_sip_sdp(sip_object(j->msg));
+    struct transfer *x = j->x;
+    j->done = next;
+    if (!sdp.p) {
+        finish(s, NULL);
+        return;
+    }
+    if (j->kind == JOB_RESPONSE && x->answer_final) {
+        if (x->answer_text && put_sdp(j, epc_str_c(x->answer_text)))
+            finish(s, NULL);
+        else
+            fail(s, 500, "answer cannot be repeated");
+        return;
+    }
+    if (!epc_iw_pending(s->iw))
+        negotiate_offer(s, j, sdp);
+    else if (epc_iw_offerer(s->iw) != sdp_leg(j->from))
+        negotiate_answer(s, sdp);
+    else /* RFC 3261 14.2: the same side offers again before its offer was answered */
+        fail(s, 500, "an offer of this side is still open");
+}
+
+void media_commit(struct epc_session *s)
+{
+    epc_iw_commit(s->iw);
+}
+
+void media_rollback(struct epc_session *s)
+{
+    enum epc_sdp_leg offerer;
+    const struct epc_sdp *offer = NULL, *answer = NULL;
+    if (!epc_iw_pending(s->iw))
+        return;
+    epc_iw_rollback(s->iw);
+    epc_iw_gateway_state(s->iw, &offerer, &offer, &answer);
+    if (s->gw && offer && answer)
+        epc_gw_restore(s->gw, offerer == EPC_SDP_WIC ? EPC_GW_ACCESS : EPC_GW_CORE, offer, answer);
+}
+
+void media_release(struct epc_session *s)
+{
+    epc_timer_stop(s->ss->shard, &s->grace);
+    close_policy(s);
+    epc_gw_release(s->gw);
+    s->gw = NULL;
+}

@@ -1,0 +1,220 @@
+/* Inside session/. A call (struct epc_session) holds the dialog, its media and its policy session.
+ * What happens to it comes as *jobs* (a request, a response, an ACK, a new media address), worked off
+ * one at a time: a job that waits for the gateway or the policy function holds up the later ones, so
+ * that nothing overtakes an offer or an answer. A *transfer* is one request on its way through. */
+#ifndef EPC_SESSION_PRIV_H
+#define EPC_SESSION_PRIV_H
+
+#include "session/session.h"
+
+#include <sofia-sip/sip_header.h>
+
+struct epc_session;
+struct job;
+struct transfer;
+
+/* ---- dialog state machine (fsm.c) -------------------------------------------------------------- */
+
+enum call_state {
+    CALL_OFFERING,   /* initial INVITE in hand, gateway reserving */
+    CALL_PROCEEDING, /* INVITE sent on, no dialog yet */
+    CALL_EARLY,      /* a 1xx with a To tag passed */
+    CALL_CONFIRMED,  /* a 2xx passed */
+    CALL_ENDING,     /* over for us; transactions are still finishing */
+    CALL_STATES
+};
+enum call_event {
+    CALL_EV_SENT,     /* the INVITE went out */
+    CALL_EV_EARLY,    /* 101..199 with a To tag relayed */
+    CALL_EV_ANSWERED, /* 2xx relayed */
+    CALL_EV_REJECTED, /* final non-2xx relayed or made here */
+    CALL_EV_BYE,      /* a BYE of the confirmed dialog passed */
+    CALL_EV_RELEASE,  /* we end it */
+    CALL_EVENTS
+};
+/** Apply an event: runs the row's action and moves on; false when the table has no row (counted). */
+bool call_event(struct epc_session *s, enum call_event ev);
+const char *call_state_name(enum call_state st);
+
+/* ---- objects --------------------------------------------------------------------------------------- */
+
+struct flow_calls { /* the calls of one flow, so that its end costs only what it held */
+    struct epc_hnode node;
+    uint64_t flow_id;
+    struct epc_session *first;
+};
+
+struct epc_sessions {
+    struct epc_shard *shard;
+    struct epc_sip *sip;
+    struct epc_reg *reg;
+    struct epc_gw *gw;
+    struct epc_policy_client *policy;
+    const struct epc_config *cfg;
+    struct epc_wss *wss;
+    struct epc_iw_policy iw_policy;
+    struct epc_hash calls; /* by flow and Call-ID */
+    struct epc_hash flows;
+    struct transfer *loose; /* transfers outside of any call */
+    uint64_t next_icid;
+};
+
+/** One party of the dialog as the other one sees it. */
+struct party {
+    char *identity;   /* From or To value with tag */
+    char *tag;
+    char *target;     /* Contact URI */
+    uint32_t cseq;    /* last CSeq number that it sent, or that we sent in its name */
+};
+
+struct epc_session {
+    struct epc_hnode node;
+    struct epc_sessions *ss;
+    struct epc_session *flow_next, **flow_prev;
+    uint64_t flow_id;
+    bool originating;         /* the WIC called */
+    enum call_state state;
+    uint64_t started_ms;
+    char *call_id;
+    char *caller_tag;
+    struct party wic, core;
+    char **core_routes;       /* route set beyond us, NULL-terminated; NULL until the dialog is known */
+    char *icid, *impu, *called_party;
+    bool answered;            /* a 2xx was relayed */
+    bool running;             /* session_run() is on the call stack */
+
+    struct job *queue, **queue_tail, *active;
+    struct transfer *transfers;
+    struct transfer *invite;  /* the initial INVITE while it is open */
+
+    struct epc_iw *iw;
+    struct epc_gw_ctx *gw;
+    struct epc_policy_session *policy;
+    struct epc_service_info *told; /* what the policy function knows */
+    struct epc_service_info *asked; /* full information behind the open request */
+    struct epc_addr learned[EPC_SDP_MAX_MEDIA];
+    struct epc_timer grace;   /* all media lost: waits for recovery */
+    bool freeing;
+};
+
+struct transfer {
+    struct transfer *next, **prev;
+    struct epc_sessions *ss;
+    struct epc_session *s;    /* NULL: outside of a call */
+    struct epc_sip_in *in;
+    struct epc_sip_out *out;
+    sip_method_t method;
+    enum epc_leg from;
+    unsigned jobs;            /* queued or active jobs that refer to it */
+    bool initial;             /* opens the dialog */
+    bool in_dialog;
+    bool answer_final;        /* its offer has been answered for good (2xx or reliable 1xx) */
+    bool finished;            /* a final response was relayed or made here */
+    bool cancelled;
+    char *ppi;                /* P-Preferred-Identity of a WIC's request */
+    char *called_party;       /* P-Called-Party-ID of a core request */
+    char *icid;
+    char *answer_text;        /* SDP answer as relayed: repeated 2xx carry it again */
+    char **record_routes;     /* Record-Route as sent to the WIC: its responses must carry it back */
+    struct epc_timer timer_c;
+};
+
+/** How a negotiation ends; @p cause NULL when all sides agreed. */
+typedef void media_done_fn(struct epc_session *s, struct job *j, const struct epc_cause *cause);
+
+enum job_kind { JOB_REQUEST, JOB_RESPONSE, JOB_ACK, JOB_POLICY };
+struct job {
+    struct job *next;
+    enum job_kind kind;
+    struct transfer *x;       /* NULL for ACK and policy jobs */
+    msg_t *msg;               /* owned */
+    int status;               /* of a response */
+    enum epc_leg from;        /* where the message came from */
+    media_done_fn *done;      /* while a negotiation is under way */
+    char *answer;             /* text for the offerer while the policy function is asked */
+};
+
+/* ---- session.c --------------------------------------------------------------------------------------- */
+
+struct epc_session *session_find(struct epc_sessions *ss, uint64_t flow_id, enum epc_leg from,
+                                 const sip_t *sip);
+struct epc_session *session_new(struct epc_sessions *ss, struct epc_sip_in *in);
+/** Free the call once it is ending and nothing refers to it. */
+void session_check_end(struct epc_session *s);
+void session_queue(struct epc_session *s, enum job_kind kind, struct transfer *x, msg_t *msg,
+                   int status, enum epc_leg from);
+/** The active job is finished: the next one starts (on this call stack, without recursion). */
+void session_job_done(struct epc_session *s);
+void session_run(struct epc_session *s);
+/** Forget all queued work; a 2xx among it is acknowledged and its dialog ended. */
+void session_drop_jobs(struct epc_session *s);
+/** "call=ID user=u:... state=..." for log lines. */
+const char *session_log(const struct epc_session *s, char out[384]);
+static inline enum epc_leg other_leg(enum epc_leg leg)
+{
+    return leg == EPC_LEG_WIC ? EPC_LEG_CORE : EPC_LEG_WIC;
+}
+static inline enum epc_leg caller_leg(const struct epc_session *s)
+{
+    return s->originating ? EPC_LEG_WIC : EPC_LEG_CORE;
+}
+
+/* ---- transfer.c: one request through and its responses back --------------------------------------------- */
+
+struct transfer *transfer_new(struct epc_sessions *ss, struct epc_session *s, struct epc_sip_in *in);
+void transfer_start(struct transfer *x, const struct epc_binding *b); /* outside of a call */
+/** Send @p msg (taken) on to the other leg; refuses `in` on failure. */
+bool transfer_send(struct transfer *x, msg_t **msg);
+void transfer_refuse(struct transfer *x, const struct epc_cause *cause);
+void transfer_end(struct transfer *x);
+void transfer_check_end(struct transfer *x);
+void job_request(struct epc_session *s, struct job *j);
+void job_response(struct epc_session *s, struct job *j);
+void job_ack(struct epc_session *s, struct job *j);
+
+/* ---- crossing.c: what changes in a message that crosses -------------------------------------------------- */
+
+/** @p b: the WIC's binding; may be NULL inside a dialog. False: out of memory (nothing sent). */
+bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, struct epc_cause *cause);
+void cross_response(struct transfer *x, msg_t *msg, int status);
+/** Does this method open a dialog (so that we must stay on its route)? */
+bool opens_dialog(sip_method_t m, const sip_t *sip);
+
+/* ---- dialog.c: what we know of the dialog, requests in a party's name ------------------------------------ */
+
+bool dialog_from_invite(struct epc_session *s, const sip_t *sip);
+/** Learn tags, targets and route set from a response that is about to be relayed to the caller. */
+void dialog_from_response(struct epc_session *s, const sip_t *sip, int status);
+void dialog_seen_request(struct epc_session *s, enum epc_leg from, const sip_t *sip);
+/** Is this 2xx/BYE of the confirmed dialog (not of another fork)? */
+bool dialog_is_confirmed(const struct epc_session *s, enum epc_leg from, const sip_t *sip);
+void dialog_send_bye(struct epc_session *s, enum epc_leg to, const char *reason);
+/** ACK (and BYE) a 2xx that nobody else will take any more. */
+void dialog_ack_and_bye(struct epc_session *s, enum epc_leg to, const sip_t *answer, uint32_t cseq,
+                        bool bye, const char *reason);
+void dialog_free(struct epc_session *s);
+void party_free(struct party *p);
+void strings_free(char **list);
+
+/* ---- media.c: offer/answer, gateway, policy ---------------------------------------------------------------- */
+
+/** Negotiate the SDP that @p j->msg carries; when all is agreed, put the other leg's SDP in its place
+ *  and call @p next(s, j, NULL), else next(s, j, cause). May call back at once. */
+void media_negotiate(struct epc_session *s, struct job *j, media_done_fn *next);
+/** The offer that @p x carried was rejected or given up. */
+void media_rollback(struct epc_session *s);
+void media_commit(struct epc_session *s);
+/** A media address was learned: tell the policy function if that changes anything. */
+void media_policy_refresh(struct epc_session *s, struct job *j);
+/** Give gateway context and policy session back. Idempotent. */
+void media_release(struct epc_session *s);
+
+/* ---- release.c ---------------------------------------------------------------------------------------------- */
+
+enum release_side { RELEASE_BOTH, RELEASE_CORE_ONLY };
+/** End the call ourselves, whatever its state (calls.md 8): CANCEL or BYE with @p reason (value of a
+ *  Reason header), @p cause to the INVITE's sender if it still waits. */
+void session_release(struct epc_session *s, enum release_side side, const struct epc_cause *cause,
+                     const char *reason);
+
+#endif

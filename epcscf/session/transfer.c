@@ -1,0 +1,578 @@
+/* A request on its way through: in on one leg, out on the other, its responses back. */
+#include "session/session_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void on_cancel(void *arg, struct epc_sip_in *in, const sip_t *cancel);
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+struct transfer *transfer_new(struct epc_sessions *ss, struct epc_session *s, struct epc_sip_in *in)
+{
+    struct transfer *x = calloc(1, sizeof *x);
+    const sip_t *sip = epc_sip_in_sip(in);
+    if (!x)
+        return NULL;
+    x->ss = ss;
+    x->s = s;
+    x->in = in;
+    x->method = sip->sip_request->rq_method;
+    x->from = epc_sip_in_leg(in);
+    x->in_dialog = sip->sip_to->a_tag != NULL;
+    struct transfer **list = s ? &s->transfers : &ss->loose;
+    x->next = *list;
+    x->prev = list;
+    if (x->next)
+        x->next->prev = &x->next;
+    *list = x;
+    if (x->method == sip_method_invite)
+        epc_sip_in_on_cancel(in, on_cancel, x);
+    return x;
+}
+
+static void transfer_free(void *obj)
+{
+    struct transfer *x = obj;
+    free(x->ppi);
+    free(x->called_party);
+    free(x->icid);
+    free(x->answer_text);
+    strings_free(x->record_routes);
+    free(x);
+}
+
+void transfer_end(struct transfer *x)
+{
+    struct epc_session *s = x->s;
+    if (!x->prev)
+        return;
+    *x->prev = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    x->prev = NULL;
+    epc_timer_stop(x->ss->shard, &x->timer_c);
+    epc_sip_out_detach(x->out);
+    x->out = NULL;
+    epc_sip_in_on_cancel(x->in, NULL, NULL);
+    epc_sip_in_release(x->in);
+    x->in = NULL;
+    if (s && s->invite == x)
+        s->invite = NULL;
+    epc_shard_doom(x->ss->shard, transfer_free, x);
+    if (s)
+        session_check_end(s);
+}
+
+/* An INVITE's transfer lives on after its final response: repeated and forked 2xx come the same way. */
+void transfer_check_end(struct transfer *x)
+{
+    if (x->prev && x->jobs == 0 && x->finished && (!x->out || x->method != sip_method_invite))
+        transfer_end(x);
+}
+
+void transfer_refuse(struct transfer *x, const struct epc_cause *cause)
+{
+    if (x->finished)
+        return;
+    x->finished = true;
+    epc_sip_in_refuse(x->in, cause);
+    epc_timer_stop(x->ss->shard, &x->timer_c);
+    transfer_check_end(x);
+}
+
+/* ---- sending on --------------------------------------------------------------------------------- */
+
+static void on_response(void *arg, struct epc_sip_out *out, int status, msg_t *resp);
+static void on_timer_c(void *arg);
+
+static void restart_timer_c(struct transfer *x)
+{
+    if (x->method == sip_method_invite && !x->finished)
+        epc_timer_start(x->ss->shard, &x->timer_c, x->ss->cfg->sip.timer_c_ms, on_timer_c, x);
+}
+
+bool transfer_send(struct transfer *x, msg_t **msg)
+{
+    struct epc_sip_dest dest = {.leg = other_leg(x->from), .flow_id = epc_sip_in_flow(x->in)};
+    enum epc_err err = epc_sip_out_send(&x->out, x->ss->sip, &dest, msg, on_response, x);
+    if (err == EPC_OK) {
+        restart_timer_c(x);
+        return true;
+    }
+    struct epc_cause cause;
+    x->out = NULL;
+    if (err == EPC_ENOENT)
+        epc_cause_set(&cause, x->in_dialog ? 481 : 430, "RFC 5626 5.3.1", "connection to the WIC is gone");
+    else if (err == EPC_EPROTO)
+        epc_cause_set(&cause, 404, "RFC 3261 16.5", "no usable next hop");
+    else
+        epc_cause_set(&cause, 500, NULL, "%s", epc_err_name(err));
+    transfer_refuse(x, &cause);
+    return false;
+}
+
+/* RFC 3261 16.8: cancel, and let the far side's 487 (or the time-out that follows) end it. */
+static void on_timer_c(void *arg)
+{
+    struct transfer *x = arg;
+    epc_log(EPC_LOG_WARN, "session", "event=timer-c call=%.128s",
+            epc_sip_in_sip(x->in)->sip_call_id->i_id);
+    epc_sip_out_cancel(x->out, "SIP;cause=408;text=\"No final answer in time\"");
+}
+
+static void on_cancel(void *arg, struct epc_sip_in *in, const sip_t *cancel)
+{
+    struct transfer *x = arg;
+    struct epc_session *s = x->s;
+    (void)in;
+    (void)cancel;
+    x->cancelled = true;
+    if (x->out) {
+        /* The far side's 487 (or a 200 that crossed) ends it. */
+        epc_sip_out_cancel(x->out, "SIP;cause=487;text=\"Cancelled by the caller\"");
+        return;
+    }
+    struct epc_cause cause;
+    epc_cause_set(&cause, 487, "RFC 3261 9.2", "Request Terminated");
+    if (s && x->initial) {
+        session_release(s, RELEASE_BOTH, &cause, "SIP;cause=487");
+        return;
+    }
+    transfer_refuse(x, &cause);
+}
+
+/* ---- responses ---------------------------------------------------------------------------------------- */
+
+static void relay(struct transfer *x, msg_t **msg, int status)
+{
+    cross_response(x, *msg, status);
+    if (status >= 200) {
+        x->finished = true;
+        epc_timer_stop(x->ss->shard, &x->timer_c);
+    } else
+        restart_timer_c(x);
+    epc_sip_in_forward(x->in, msg);
+}
+
+static void local_failure(struct transfer *x, int status)
+{
+    struct epc_cause cause;
+    if (status == 408)
+        epc_cause_set(&cause, 408, "RFC 3261 16.7", "%s did not answer",
+                      x->from == EPC_LEG_WIC ? "the core" : "the WIC");
+    else
+        epc_cause_set(&cause, status, "RFC 3261 16.9", "%s could not be reached",
+                      x->from == EPC_LEG_WIC ? "the core" : "the WIC");
+    epc_log(EPC_LOG_WARN, "session", "event=no-answer status=%d why=\"%s\" call=%.128s", status,
+            cause.reason, epc_sip_in_sip(x->in)->sip_call_id->i_id);
+    transfer_refuse(x, &cause);
+}
+
+/* Outside of a call there is no media: a session description has no business there, and a WIC's
+ * (in the 200 to OPTIONS) would show the core what must stay at the edge. */
+static void loose_response(struct transfer *x, int status, msg_t **resp)
+{
+    if (x->finished)
+        return;
+    if (!*resp) {
+        local_failure(x, status);
+        return;
+    }
+    if (epc_sip_sdp(sip_object(*resp)).p && epc_sip_remove_sdp(*resp) != EPC_OK) {
+        local_failure(x, 500);
+        return;
+    }
+    relay(x, resp, status);
+    transfer_check_end(x);
+}
+
+static void on_response(void *arg, struct epc_sip_out *out, int status, msg_t *resp)
+{
+    struct transfer *x = arg;
+    (void)out;
+    if (status == 0) {
+        x->out = NULL;
+        if (x->jobs == 0 && !x->finished)
+            local_failure(x, 500);
+        transfer_check_end(x);
+        return;
+    }
+    if (!x->s) {
+        loose_response(x, status, &resp);
+        if (resp)
+            msg_destroy(resp);
+        return;
+    }
+    session_queue(x->s, JOB_RESPONSE, x, resp, status, other_leg(x->from));
+}
+
+static void response_refused(struct epc_session *s, struct job *j, const struct epc_cause *cause)
+{
+    struct transfer *x = j->x;
+    char who[384], reason[192];
+    snprintf(reason, sizeof reason, "SIP;cause=%d;text=\"%.100s\"", cause->sip_status, cause->reason);
+    epc_log(EPC_LOG_WARN, "session", "event=answer-refused %s status=%d why=\"%s\"",
+            session_log(s, who), cause->sip_status, cause->reason);
+    if (x->method == sip_method_invite && j->status / 100 == 2)
+        dialog_ack_and_bye(s, j->from, sip_object(j->msg), sip_object(j->msg)->sip_cseq->cs_seq,
+                           x->initial, reason);
+    else if (x->method == sip_method_invite)
+        epc_sip_out_cancel(x->out, reason);
+    transfer_refuse(x, cause);
+    if (x->initial) {
+        epc_count(EPC_C_SESSIONS_RELEASED);
+        call_event(s, CALL_EV_REJECTED);
+        session_job_done(s);
+        return;
+    }
+    /* The far side has accepted what we cannot carry out: the call has no common media any more. */
+    session_release(s, RELEASE_BOTH, cause, reason);
+}
+
+static void response_ready(struct epc_session *s, struct job *j, const struct epc_cause *cause)
+{
+    struct transfer *x = j->x;
+    int status = j->status;
+    if (cause) {
+        response_refused(s, j, cause);
+        return;
+    }
+    const sip_t *sip = sip_object(j->msg);
+    bool dialog = status > 100 && sip->sip_to->a_tag;
+    if (x->initial)
+        dialog_from_response(s, sip, status);
+    relay(x, &j->msg, status);
+    if (x->initial && s->state != CALL_ENDING) {
+        if (status / 100 == 2)
+            call_event(s, CALL_EV_ANSWERED);
+        else if (status < 200 && dialog)
+            call_event(s, CALL_EV_EARLY);
+    }
+    session_job_done(s);
+}
+
+static void response_rejected(struct epc_session *s, struct job *j)
+{
+    struct transfer *x = j->x;
+    if (!x->answer_final)
+        media_rollback(s);
+    if (!j->msg)
+        local_failure(x, j->status);
+    else if (epc_sip_sdp(sip_object(j->msg)).p && epc_sip_remove_sdp(j->msg) != EPC_OK)
+        local_failure(x, 500);
+    else
+        relay(x, &j->msg, j->status);
+    if (x->initial)
+        call_event(s, CALL_EV_REJECTED);
+    session_job_done(s);
+}
+
+static bool may_carry_sdp(sip_method_t m)
+{
+    return m == sip_method_invite || m == sip_method_update || m == sip_method_prack ||
+           m == sip_method_ack;
+}
+
+void job_response(struct epc_session *s, struct job *j)
+{
+    struct transfer *x = j->x;
+    bool invite_2xx = x->method == sip_method_invite && j->status / 100 == 2;
+    /* Late 2xx of an INVITE that we have refused or given up: nobody else will end that dialog. */
+    if (invite_2xx && j->msg && x->finished && epc_sip_in_final_status(x->in) / 100 != 2) {
+        dialog_ack_and_bye(s, j->from, sip_object(j->msg), sip_object(j->msg)->sip_cseq->cs_seq,
+                           x->initial, "SIP;cause=487");
+        session_job_done(s);
+        return;
+    }
+    if (x->finished && (!invite_2xx || s->state == CALL_ENDING)) {
+        session_job_done(s);
+        return;
+    }
+    if (!j->msg || j->status >= 300) {
+        response_rejected(s, j);
+        return;
+    }
+    if (s->state == CALL_ENDING || !may_carry_sdp(x->method)) {
+        if (epc_sip_sdp(sip_object(j->msg)).p && epc_sip_remove_sdp(j->msg) != EPC_OK) {
+            local_failure(x, 500);
+            session_job_done(s);
+            return;
+        }
+        response_ready(s, j, NULL);
+        return;
+    }
+    media_negotiate(s, j, response_ready);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------- */
+
+static void request_ready(struct epc_session *s, struct job *j, const struct epc_cause *cause)
+{
+    struct transfer *x = j->x;
+    bool sent = false, bye = x->method == sip_method_bye;
+    bool ends = bye && dialog_is_confirmed(s, x->from, sip_object(j->msg));
+    if (cause) {
+        char who[384];
+        epc_log(EPC_LOG_WARN, "session", "event=offer-refused %s status=%d why=\"%s\"",
+                session_log(s, who), cause->sip_status, cause->reason);
+        transfer_refuse(x, cause);
+    } else {
+        sent = transfer_send(x, &j->msg);
+        if (!sent)
+            media_rollback(s);
+    }
+    if (x->initial)
+        call_event(s, sent ? CALL_EV_SENT : CALL_EV_REJECTED);
+    else if (ends)
+        call_event(s, CALL_EV_BYE);
+    session_job_done(s);
+}
+
+void job_request(struct epc_session *s, struct job *j)
+{
+    struct transfer *x = j->x;
+    if (x->finished) {
+        session_job_done(s);
+        return;
+    }
+    if (s->state == CALL_ENDING) {
+        struct epc_cause cause;
+        epc_cause_set(&cause, 481, "RFC 3261 12.2.2", "the call is over");
+        transfer_refuse(x, &cause);
+        session_job_done(s);
+        return;
+    }
+    if (may_carry_sdp(x->method)) {
+        media_negotiate(s, j, request_ready);
+        return;
+    }
+    struct epc_cause cause;
+    bool failed = epc_sip_sdp(sip_object(j->msg)).p && epc_sip_remove_sdp(j->msg) != EPC_OK;
+    if (failed)
+        epc_cause_set(&cause, 500, NULL, "body cannot be taken off");
+    request_ready(s, j, failed ? &cause : NULL);
+}
+
+static void ack_ready(struct epc_session *s, struct job *j, const struct epc_cause *cause)
+{
+    struct epc_sip_dest dest = {.leg = other_leg(j->from), .flow_id = s->flow_id};
+    if (cause) {
+        /* An answer in an ACK cannot be refused: the call ends (calls.md 2). */
+        char reason[192];
+        struct epc_cause why = *cause;
+        snprintf(reason, sizeof reason, "SIP;cause=%d;text=\"%.100s\"", why.sip_status, why.reason);
+        if (epc_sip_remove_sdp(j->msg) == EPC_OK)
+            (void)!epc_sip_send_ack(s->ss->sip, &dest, &j->msg);
+        session_release(s, RELEASE_BOTH, &why, reason);
+        return;
+    }
+    enum epc_err err = epc_sip_send_ack(s->ss->sip, &dest, &j->msg);
+    if (err != EPC_OK)
+        epc_log(EPC_LOG_WARN, "session", "event=ack-not-sent call=%.128s why=\"%s\"", s->call_id,
+                epc_err_name(err));
+    session_job_done(s);
+}
+
+void job_ack(struct epc_session *s, struct job *j)
+{
+    bool from_wic = j->from == EPC_LEG_WIC;
+    epc_sip_policy_apply(j->msg, from_wic ? EPC_DIR_WIC_REQ : EPC_DIR_CORE_REQ);
+    if (!epc_sip_max_forwards(j->msg) ||
+        (from_wic && s->core_routes &&
+         epc_sip_set_routes(j->msg, (const char *const *)s->core_routes) != EPC_OK)) {
+        session_job_done(s);
+        return;
+    }
+    if (s->state == CALL_ENDING) {
+        if (!epc_sip_sdp(sip_object(j->msg)).p || epc_sip_remove_sdp(j->msg) == EPC_OK)
+            ack_ready(s, j, NULL);
+        else
+            session_job_done(s);
+        return;
+    }
+    media_negotiate(s, j, ack_ready);
+}
+
+/* ---- entry points ------------------------------------------------------------------------------------------ */
+
+static void refuse(struct epc_sip_in *in, int status, const char *spec, const char *why)
+{
+    struct epc_cause cause;
+    epc_cause_set(&cause, status, spec, "%s", why);
+    epc_sip_in_refuse(in, &cause);
+    epc_sip_in_release(in);
+}
+
+/* Which methods have a meaning only inside a dialog that an INVITE made? */
+static bool needs_call(sip_method_t m)
+{
+    return m == sip_method_invite || m == sip_method_bye || m == sip_method_prack ||
+           m == sip_method_update;
+}
+
+/* Edit and send on, or hand to the call's queue. Takes over @p x. */
+static void pass_on(struct transfer *x, const struct epc_binding *b)
+{
+    struct epc_cause cause = {0};
+    msg_t *msg = epc_sip_in_dup(x->in);
+    if (!msg) {
+        epc_cause_set(&cause, 500, NULL, "out of memory");
+        goto refused;
+    }
+    if (!cross_request(x, msg, b, &cause))
+        goto refused;
+    if (x->s) {
+        session_queue(x->s, JOB_REQUEST, x, msg, 0, x->from);
+        return;
+    }
+    if (epc_sip_sdp(sip_object(msg)).p && epc_sip_remove_sdp(msg) != EPC_OK) {
+        epc_cause_set(&cause, 500, NULL, "body cannot be taken off");
+        goto refused;
+    }
+    transfer_send(x, &msg);
+    if (msg)
+        msg_destroy(msg);
+    return;
+refused:
+    epc_log(EPC_LOG_INFO, "session", "event=request-refused method=%s status=%d why=\"%s\"",
+            epc_sip_in_sip(x->in)->sip_request->rq_method_name, cause.sip_status, cause.reason);
+    if (msg)
+        msg_destroy(msg);
+    struct epc_session *s = x->s;
+    bool initial = x->initial;
+    transfer_refuse(x, &cause);
+    if (s && initial) {
+        call_event(s, CALL_EV_REJECTED);
+        session_check_end(s);
+    }
+}
+
+static void initial_request(struct epc_sessions *ss, struct epc_sip_in *in, const struct epc_binding *b)
+{
+    const sip_t *sip = epc_sip_in_sip(in);
+    struct epc_session *s = NULL;
+    bool invite = sip->sip_request->rq_method == sip_method_invite;
+    if (invite) {
+        if (session_find(ss, epc_sip_in_flow(in), epc_sip_in_leg(in), sip)) {
+            refuse(in, 482, "RFC 3261 8.2.2.2", "Merged Request");
+            return;
+        }
+        s = session_new(ss, in);
+        if (!s) {
+            refuse(in, 500, NULL, "out of memory");
+            return;
+        }
+    }
+    struct transfer *x = transfer_new(ss, s, in);
+    if (!x) {
+        refuse(in, 500, NULL, "out of memory");
+        if (s) {
+            call_event(s, CALL_EV_REJECTED);
+            session_check_end(s);
+        }
+        return;
+    }
+    x->initial = invite;
+    if (s)
+        s->invite = x;
+    pass_on(x, b);
+}
+
+struct waiting {
+    struct epc_sessions *ss;
+    struct epc_sip_in *in;
+};
+
+static void on_checked(void *arg, enum epc_err err, const struct epc_binding *b,
+                       const struct epc_cause *cause, const char *www_authenticate)
+{
+    struct waiting w = *(struct waiting *)arg;
+    free(arg);
+    if (err == EPC_OK && b) {
+        initial_request(w.ss, w.in, b);
+        return;
+    }
+    char extra[1024];
+    epc_log(EPC_LOG_INFO, "session", "event=request-refused method=%s status=%d why=\"%s\"",
+            epc_sip_in_sip(w.in)->sip_request->rq_method_name, cause->sip_status, cause->reason);
+    snprintf(extra, sizeof extra, "WWW-Authenticate: %s\r\n", www_authenticate);
+    if (*www_authenticate)
+        epc_sip_in_reply(w.in, cause->sip_status, NULL, extra);
+    else
+        epc_sip_in_refuse(w.in, cause);
+    epc_sip_in_release(w.in);
+}
+
+static bool trusted_hop(const struct epc_sessions *ss, const sip_t *sip)
+{
+    const url_t *next = sip->sip_route ? sip->sip_route->r_url : sip->sip_request->rq_url;
+    for (size_t i = 0; next->url_host && i < ss->cfg->sip.n_trusted; i++)
+        if (strcmp(next->url_host, ss->cfg->sip.trusted[i]) == 0)
+            return true;
+    return false;
+}
+
+static void dialog_request(struct epc_sessions *ss, struct epc_sip_in *in)
+{
+    const sip_t *sip = epc_sip_in_sip(in);
+    enum epc_leg from = epc_sip_in_leg(in);
+    struct epc_session *s = session_find(ss, epc_sip_in_flow(in), from, sip);
+    if (s ? s->state == CALL_ENDING : needs_call(sip->sip_request->rq_method)) {
+        refuse(in, 481, "RFC 3261 12.2.2", "Call/Transaction Does Not Exist");
+        return;
+    }
+    /* A dialog that no INVITE made (SUBSCRIBE, REFER): its route is the WIC's word only, so it may
+     * lead into the core and nowhere else. */
+    if (!s && from == EPC_LEG_WIC && !trusted_hop(ss, sip)) {
+        refuse(in, 403, "TS 24.229 5.2.6.3", "route does not lead to the core");
+        return;
+    }
+    struct transfer *x = transfer_new(ss, s, in);
+    if (!x) {
+        refuse(in, 500, NULL, "out of memory");
+        return;
+    }
+    if (s)
+        dialog_seen_request(s, from, sip);
+    pass_on(x, NULL);
+}
+
+void epc_sessions_request(struct epc_sessions *ss, struct epc_sip_in *in)
+{
+    const sip_t *sip = epc_sip_in_sip(in);
+    if (sip->sip_to->a_tag) {
+        dialog_request(ss, in);
+        return;
+    }
+    if (sip->sip_request->rq_method == sip_method_bye || sip->sip_request->rq_method == sip_method_prack) {
+        refuse(in, 481, "RFC 3261 12.2.2", "Call/Transaction Does Not Exist");
+        return;
+    }
+    if (epc_sip_in_leg(in) == EPC_LEG_CORE) {
+        const struct epc_binding *b = epc_reg_by_flow(ss->reg, epc_sip_in_flow(in));
+        if (!b)
+            refuse(in, 480, "TS 24.229 5.2.6.4", "user is not registered here");
+        else
+            initial_request(ss, in, b);
+        return;
+    }
+    struct waiting *w = malloc(sizeof *w);
+    if (!w) {
+        refuse(in, 500, NULL, "out of memory");
+        return;
+    }
+    *w = (struct waiting){ss, in};
+    epc_reg_check(ss->reg, in, on_checked, w);
+}
+
+void epc_sessions_ack(struct epc_sessions *ss, enum epc_leg from, uint64_t flow_id, msg_t *msg)
+{
+    struct epc_session *s = session_find(ss, flow_id, from, sip_object(msg));
+    if (!s) {
+        epc_count(from == EPC_LEG_WIC ? EPC_C_SIP_WIC_STRAY : EPC_C_SIP_CORE_STRAY);
+        msg_destroy(msg);
+        return;
+    }
+    session_queue(s, JOB_ACK, NULL, msg, 0, from);
+}
