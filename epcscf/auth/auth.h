@@ -1,6 +1,6 @@
 /* Door of auth/: who may register what. Verifies the WWSF's tokens; knows nothing of SIP state.
  * Spec: TS 23.228 U.2.1.3, RFC 8898, RFC 7519, RFC 8725. Thread: the shard's (one epc_auth a
- * shard); key files are read at creation and by epc_auth_reload(). */
+ * shard), but epc_auth_keys_load(). Key files are read at creation and by epc_auth_keys_load(). */
 #ifndef EPC_AUTH_H
 #define EPC_AUTH_H
 
@@ -26,6 +26,16 @@ void epc_identity_free(struct epc_identity *id); /**< NULL-safe */
 enum epc_err epc_auth_create(struct epc_auth **out, struct epc_shard *sh,
                              const struct epc_cfg_tokens *cfg) EPC_MUST_CHECK;
 void epc_auth_destroy(struct epc_auth *a); /**< NULL-safe */
+
+/** New keys without a restart: read all key files of @p cfg on a thread that may block, then post
+ *  the result to the shard and set it there. One set for each shard.
+ *  @param[out] out gives; epc_auth_keys_free(). @return EPC_OK, EPC_ENOMEM, EPC_EIO (logged) */
+struct epc_auth_keys;
+enum epc_err epc_auth_keys_load(struct epc_auth_keys **out,
+                                const struct epc_cfg_tokens *cfg) EPC_MUST_CHECK;
+/** @param keys takes (nulled) when it was made from the same configuration as @p a. */
+void epc_auth_set_keys(struct epc_auth *a, struct epc_auth_keys **keys);
+void epc_auth_keys_free(struct epc_auth_keys *keys); /**< NULL-safe */
 
 /** Find the one Bearer credential among the raw values of Authorization and Proxy-Authorization
  *  header fields. Both syntaxes: `Bearer <token68>` and `Bearer access_token="<token>"`.

@@ -1,0 +1,84 @@
+/* Inside auth/: keys, parsed tokens, the verdict on their claims. */
+#ifndef EPC_AUTH_PRIV_H
+#define EPC_AUTH_PRIV_H
+
+#include <jansson.h>
+#include <openssl/evp.h>
+
+#include "auth/auth.h"
+
+/** Longer tokens are refused unread. */
+#define EPC_TOKEN_MAX_OCTETS 8192
+/** A key set is a few hundred octets a key. */
+#define EPC_JWKS_MAX_OCTETS (256 * 1024)
+/** Deeper JSON is refused before the (recursive) parser sees it. */
+#define EPC_JSON_MAX_DEPTH 16
+/** More public identities in one token are refused. */
+#define EPC_IMPUS_MAX 64
+
+/** Decode base64url without padding (RFC 7515 2). @p out holds at least 3 * in.n / 4 octets.
+ *  EPC_EPROTO: other characters, padding, or stray bits at the end (they would give one token
+ *  several spellings). */
+enum epc_err epc_base64url_decode(struct epc_str in, unsigned char *out, size_t *n) EPC_MUST_CHECK;
+
+/** Parse a JSON object: no duplicate names, bounded depth. NULL and @p why (static) on error. */
+json_t *epc_json_object(const char *p, size_t n, const char **why);
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+enum epc_jwt_alg { EPC_JWT_ALG_NONE, EPC_JWT_RS256, EPC_JWT_ES256 };
+
+struct epc_jwk {
+    char *kid;
+    enum epc_jwt_alg alg; /**< follows from the key's type; the only one it may be used with */
+    EVP_PKEY *pkey;
+};
+struct epc_jwks {
+    struct epc_jwk *keys;
+    size_t n;
+};
+/** Read a key set; keys of other types, without kid or unsound are left out (logged with @p name).
+ *  EPC_EPROTO: not a key set, or no usable key in it. */
+enum epc_err epc_jwks_parse(struct epc_jwks *out, const char *p, size_t n,
+                            const char *name) EPC_MUST_CHECK;
+/** As above from a file. EPC_EIO: it cannot be read. */
+enum epc_err epc_jwks_load(struct epc_jwks *out, const char *file) EPC_MUST_CHECK;
+void epc_jwks_clear(struct epc_jwks *ks);
+const struct epc_jwk *epc_jwks_find(const struct epc_jwks *ks, const char *kid);
+
+/* ---- tokens --------------------------------------------------------------------------------- */
+
+struct epc_jwt {
+    json_t *header, *claims;
+    struct epc_str signing_input; /**< borrowed from the token */
+    unsigned char *signature;
+    size_t signature_n;
+    enum epc_jwt_alg alg; /**< of the header: RS256, ES256, or none that we know */
+    const char *kid;
+};
+/** Take a compact JWS apart. Nothing in it is verified afterwards. @p why static, on error. */
+enum epc_err epc_jwt_parse(struct epc_jwt *out, struct epc_str token,
+                           const char **why) EPC_MUST_CHECK;
+void epc_jwt_clear(struct epc_jwt *t);
+/** Does the signature fit? False as well when the header's algorithm is not that of the key. */
+bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key);
+const char *epc_jwt_alg_name(enum epc_jwt_alg alg);
+
+/* ---- verdict -------------------------------------------------------------------------------- */
+
+struct epc_verdict {
+    struct epc_cause cause;
+    const char *error; /**< RFC 8898 4: "invalid_token", "invalid_scope", or NULL: no challenge */
+    const char *scope; /**< to name in the challenge, may be NULL */
+};
+/** A token that does not hold: 401 with error="invalid_token". Returns EPC_EAUTH. */
+enum epc_err epc_verdict_invalid(struct epc_verdict *v, const char *why);
+
+/** Everything but the signature and the issuer: audience, times, scope, WWSF, identities.
+ *  @param[out] out gives, on EPC_OK only. */
+enum epc_err epc_claims_check(struct epc_identity **out, const json_t *claims,
+                              const struct epc_cfg_issuer *issuer,
+                              const struct epc_cfg_origin *origin, uint64_t now_s,
+                              struct epc_verdict *v) EPC_MUST_CHECK;
+
+#endif

@@ -1,0 +1,221 @@
+/* Compact JWS (RFC 7515) with RS256 and ES256 (RFC 7518). The signature is checked with OpenSSL on a
+ * key that was made for one algorithm: a token cannot choose another (RFC 8725 3.1, 3.2). */
+#include "auth/auth_priv.h"
+
+#include <openssl/ecdsa.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static int sextet(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+enum epc_err epc_base64url_decode(struct epc_str in, unsigned char *out, size_t *n)
+{
+    uint32_t acc = 0;
+    unsigned bits = 0;
+    size_t len = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        int v = sextet(in.p[i]);
+        if (v < 0)
+            return EPC_EPROTO;
+        acc = (acc << 6 | (uint32_t)v) & 0xffffff;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            out[len++] = (unsigned char)(acc >> bits);
+        }
+    }
+    if (bits == 6 || (acc & ((1u << bits) - 1)) != 0)
+        return EPC_EPROTO;
+    *n = len;
+    return EPC_OK;
+}
+
+static bool depth_ok(const char *p, size_t n)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < n; i++) {
+        if (in_string) {
+            if (p[i] == '\\')
+                i++;
+            else if (p[i] == '"')
+                in_string = false;
+        } else if (p[i] == '"') {
+            in_string = true;
+        } else if (p[i] == '{' || p[i] == '[') {
+            if (++depth > EPC_JSON_MAX_DEPTH)
+                return false;
+        } else if ((p[i] == '}' || p[i] == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return true;
+}
+
+json_t *epc_json_object(const char *p, size_t n, const char **why)
+{
+    json_error_t error;
+    if (!depth_ok(p, n)) {
+        *why = "JSON too deep";
+        return NULL;
+    }
+    json_t *j = json_loadb(p, n, JSON_REJECT_DUPLICATES, &error);
+    if (!j) {
+        *why = json_error_code(&error) == json_error_duplicate_key ? "duplicate name in JSON"
+                                                                  : "not JSON";
+        return NULL;
+    }
+    if (!json_is_object(j)) {
+        *why = "JSON is not an object";
+        json_decref(j);
+        return NULL;
+    }
+    return j;
+}
+
+static json_t *decode_object(struct epc_str part, const char **why)
+{
+    json_t *j = NULL;
+    size_t n;
+    unsigned char *text = malloc(part.n + 1);
+    if (!text)
+        *why = "out of memory";
+    else if (epc_base64url_decode(part, text, &n) != EPC_OK)
+        *why = "not base64url";
+    else
+        j = epc_json_object((const char *)text, n, why);
+    free(text);
+    return j;
+}
+
+const char *epc_jwt_alg_name(enum epc_jwt_alg alg)
+{
+    return alg == EPC_JWT_RS256 ? "RS256" : alg == EPC_JWT_ES256 ? "ES256" : "none";
+}
+
+/* RFC 7519 5.1 and RFC 9068 2.1: media type, "application/" may be left out. */
+static bool typ_ok(const json_t *typ)
+{
+    const char *t = json_string_value(typ);
+    if (!t)
+        return typ == NULL;
+    if (strncasecmp(t, "application/", 12) == 0)
+        t += 12;
+    return strcasecmp(t, "JWT") == 0 || strcasecmp(t, "at+jwt") == 0;
+}
+
+static enum epc_err read_header(struct epc_jwt *t, const char **why)
+{
+    const char *alg = json_string_value(json_object_get(t->header, "alg"));
+    t->kid = json_string_value(json_object_get(t->header, "kid"));
+    *why = !alg                                    ? "no alg in header"
+           : !t->kid                               ? "no kid in header"
+           : json_object_get(t->header, "crit")    ? "crit in header" /* RFC 7515 4.1.11 */
+           : !typ_ok(json_object_get(t->header, "typ")) ? "typ is not JWT or at+jwt"
+                                                   : NULL;
+    if (*why)
+        return EPC_EPROTO;
+    t->alg = strcmp(alg, "RS256") == 0   ? EPC_JWT_RS256
+             : strcmp(alg, "ES256") == 0 ? EPC_JWT_ES256
+                                         : EPC_JWT_ALG_NONE;
+    return EPC_OK;
+}
+
+enum epc_err epc_jwt_parse(struct epc_jwt *out, struct epc_str token, const char **why)
+{
+    struct epc_jwt t = {0};
+    struct epc_str rest = token, header, claims;
+    enum epc_err err = EPC_EPROTO;
+    if (token.n > EPC_TOKEN_MAX_OCTETS) {
+        *why = "token too long";
+        return EPC_EPROTO;
+    }
+    header = epc_str_cut(&rest, '.');
+    claims = epc_str_cut(&rest, '.');
+    if (!rest.p || header.n == 0 || claims.n == 0 || memchr(rest.p, '.', rest.n)) {
+        *why = "not a compact JWS of three parts";
+        return EPC_EPROTO;
+    }
+    t.signing_input = (struct epc_str){token.p, header.n + 1 + claims.n};
+    t.header = decode_object(header, why);
+    if (!t.header)
+        goto out;
+    t.claims = decode_object(claims, why);
+    if (!t.claims)
+        goto out;
+    t.signature = malloc(rest.n + 1);
+    if (!t.signature) {
+        *why = "out of memory";
+        err = EPC_ENOMEM;
+        goto out;
+    }
+    *why = "signature is not base64url";
+    if (epc_base64url_decode(rest, t.signature, &t.signature_n) != EPC_OK)
+        goto out;
+    err = read_header(&t, why);
+out:
+    if (err == EPC_OK)
+        *out = t;
+    else
+        epc_jwt_clear(&t);
+    return err;
+}
+
+void epc_jwt_clear(struct epc_jwt *t)
+{
+    json_decref(t->header);
+    json_decref(t->claims);
+    free(t->signature);
+    *t = (struct epc_jwt){0};
+}
+
+/* RFC 7518 3.4: r and s, 32 octets each; OpenSSL wants DER. */
+static int es256_to_der(const struct epc_jwt *t, unsigned char **der)
+{
+    int n = -1;
+    if (t->signature_n != 64)
+        return -1;
+    ECDSA_SIG *sig = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(t->signature, 32, NULL), *s = BN_bin2bn(t->signature + 32, 32, NULL);
+    if (sig && r && s && ECDSA_SIG_set0(sig, r, s) == 1) {
+        r = s = NULL; /* sig's now */
+        n = i2d_ECDSA_SIG(sig, der);
+    }
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(sig);
+    return n;
+}
+
+bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key)
+{
+    if (t->alg == EPC_JWT_ALG_NONE || t->alg != key->alg || t->signature_n == 0)
+        return false;
+    unsigned char *der = NULL;
+    const unsigned char *sig = t->signature;
+    size_t sig_n = t->signature_n;
+    if (t->alg == EPC_JWT_ES256) {
+        int n = es256_to_der(t, &der);
+        if (n <= 0)
+            return false;
+        sig = der;
+        sig_n = (size_t)n;
+    }
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = ctx && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key->pkey) == 1 &&
+              EVP_DigestVerify(ctx, sig, sig_n, (const unsigned char *)t->signing_input.p,
+                               t->signing_input.n) == 1;
+    EVP_MD_CTX_free(ctx);
+    OPENSSL_free(der);
+    return ok;
+}
