@@ -193,7 +193,9 @@ static void on_response(void *arg, struct epc_sip_out *out, int status, msg_t *r
     (void)out;
     if (status == 0) {
         x->out = NULL;
-        if (x->jobs == 0 && !x->finished)
+        if (!x->finished && x->s)
+            session_queue(x->s, JOB_RESPONSE, x, NULL, 500, other_leg(x->from));
+        else if (!x->finished)
             local_failure(x, 500);
         transfer_check_end(x);
         return;

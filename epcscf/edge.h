@@ -1,0 +1,35 @@
+/* One shard's eP-CSCF: the rooms put together. Whatever belongs to one WIC (its flow, registration,
+ * transactions, dialogs) lives on one edge for life. */
+#ifndef EPC_EDGE_H
+#define EPC_EDGE_H
+
+#include "admin/admin.h"
+#include "config/config.h"
+#include "policy/policy.h"
+#include "shard/shard.h"
+
+struct epc_edge;
+
+struct epc_edge_opts {
+    const struct epc_config *cfg;
+    struct epc_policy_client *policy; /**< NULL: policy is off */
+    unsigned char token_key[32];      /**< the same for all shards */
+};
+
+/** Build all rooms, listeners last. Thread: the shard's.
+ *  @return EPC_OK, or what the room said that failed (logged) */
+enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh,
+                             const struct epc_edge_opts *o) EPC_MUST_CHECK;
+/** Stop accepting and release every call, with Reason; flows stay so that the BYEs can leave.
+ *  Thread: the shard's. */
+void epc_edge_drain(struct epc_edge *e);
+/** Close every flow with 1001 and free all rooms. Thread: the shard's. NULL-safe. */
+void epc_edge_destroy(struct epc_edge *e);
+
+/** Control commands that ask every shard: flows, registrations, sessions. @p edges and @p shards
+ *  are arrays of @p n, borrowed for the life of @p admin. Thread: the service shard's. */
+enum epc_err epc_edge_commands(struct epc_admin *admin, struct epc_shard *service,
+                               struct epc_shard *const *shards, struct epc_edge *const *edges,
+                               size_t n) EPC_MUST_CHECK;
+
+#endif
