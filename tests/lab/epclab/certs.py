@@ -26,7 +26,7 @@ class Certificates:
         if not os.path.exists(self.path("ca.pem")):
             _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                      "-nodes", "-days", "3650", "-subj", "/CN=eP-CSCF lab CA",
-                     "-keyout", self.path("ca.key"), "-out", self.path("ca.pem"))
+                     "-keyout", self.path("ca.key.pem"), "-out", self.path("ca.pem"))
         self._leaf("server", "localhost", "DNS:localhost,IP:127.0.0.1,IP:::1", "P-256")
         for identity in (a.EPCSCF_IDENTITY, a.PCRF_IDENTITY):
             self._leaf(identity, identity, f"DNS:{identity}", "P-256")
@@ -38,7 +38,7 @@ class Certificates:
                 _openssl("genpkey", *args, "-out", self.path(name))
 
     def _leaf(self, name, common_name, san, curve):
-        key, cert = self.path(name + ".key"), self.path(name + ".pem")
+        key, cert = self.path(name + ".key.pem"), self.path(name + ".cert.pem")
         if os.path.exists(cert):
             return
         request = _openssl("req", "-new", "-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}",
@@ -47,7 +47,7 @@ class Certificates:
         with open(extensions, "w") as f:
             f.write(f"subjectAltName={san}\nextendedKeyUsage=serverAuth,clientAuth\n")
         signed = _openssl("x509", "-req", "-days", "800", "-CA", self.path("ca.pem"), "-CAkey",
-                          self.path("ca.key"), "-CAcreateserial", "-extfile", extensions,
+                          self.path("ca.key.pem"), "-CAcreateserial", "-extfile", extensions,
                           stdin=request)
         with open(cert, "wb") as f:
             f.write(signed)

@@ -13,7 +13,8 @@ CONF = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 
 
 def fill(template, values):
-    """Replace the @NAME@ marks of conf/<template>; a mark without a value is an error."""
+    """Replace the @NAME@ marks of conf/<template> (or of an absolute path); a mark without a value is
+    an error."""
     with open(os.path.join(CONF, template)) as f:
         text = f.read()
     return re.sub(r"@([A-Z][A-Z_]*)@", lambda m: str(values[m.group(1)]), text)

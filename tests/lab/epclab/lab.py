@@ -7,7 +7,7 @@ from . import addresses as a
 from .baresip import Baresip
 from .capture import Capture
 from .certs import Certificates
-from .epcscf import GAUGES, Epcscf
+from .epcscf import GAUGES, ROOT, Epcscf
 from .kamailio import Kamailio
 from .pcrf import Pcrf
 from .process import Component
@@ -27,7 +27,8 @@ class Lab:
         self.certs = Certificates(self.var)
         self.kamailio = Kamailio(self.var)
         self.rtpengine = Rtpengine(self.var)
-        self.pcrf = Pcrf(self.var, preset, self.certs)
+        fdx = os.path.join(ROOT, "build", preset, "fdx")
+        self.pcrf = Pcrf(self.var, fdx, self.certs)
         self.baresip = Baresip(self.var)
         self.epcscf = Epcscf(self.var, preset, shards, policy, self.certs)
         self.capture = Capture(self.var, shards)
