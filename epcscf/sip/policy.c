@@ -1,0 +1,482 @@
+/* What may cross the edge of the trust domain (TS 24.229 4.4, RFC 3325): one table. */
+#include "sip/policy_table.h"
+#include "sip/sip_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* clang-format off */
+#define P  ACT_PASS
+#define R  ACT_REMOVE
+#define U  ACT_USED
+static const struct epc_policy_row table[] = {
+/*   header                          known  WIC req        core req         WIC resp      core resp */
+    {"Additional-Identity",          false, {R,            R,               R,            R},
+     "TS 24.229 4.4", "between network nodes only"},
+    {"Attestation-Info",             false, {R,            R,               R,            R},
+     "TS 24.229 4.4", "between network nodes only"},
+    {"Authorization",                true,  {ACT_NO_BEARER, P,              P,            P},
+     "RFC 8898; TS 24.229 7.2A.2", "the token never leaves the edge; integrity-protected is ours to set"},
+    {"Cellular-Network-Info",        false, {R,            R,               R,            R},
+     "TS 24.229 4.4", "set by trusted nodes"},
+    {"Contact",                      true,  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS},
+     "TS 24.229 4.4", "cpc, oli and iotl parameters stay inside the trust domain"},
+    {"Diversion",                    false, {R,            ACT_PRIVACY_HIST, R,           ACT_PRIVACY_HIST},
+     "RFC 5806; RFC 7044", "as History-Info"},
+    {"Feature-Caps",                 false, {R,            R,               R,            R},
+     "TS 24.229 4.4", "local policy: not passed to WICs"},
+    {"From",                         true,  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, P,     P},
+     "TS 24.229 4.4", "cpc, oli and iotl parameters stay inside the trust domain"},
+    {"History-Info",                 false, {R,            ACT_PRIVACY_HIST, R,           ACT_PRIVACY_HIST},
+     "RFC 7044 10.1; TS 24.229 4.4", "a WIC cannot vouch for it"},
+    {"Origination-Id",               false, {R,            R,               R,            R},
+     "TS 24.229 4.4", "between network nodes only"},
+    {"P-Access-Network-Info",        false, {ACT_NO_NP,    R,               ACT_NO_NP,    R},
+     "TS 24.229 7.2A.4", "network-provided items are ours to add"},
+    {"P-Asserted-Identity",          false, {R,            ACT_PRIVACY_ID,  R,            ACT_PRIVACY_ID},
+     "RFC 3325; TS 24.229 5.2.6", "session/ inserts the checked identity"},
+    {"P-Asserted-Service",           false, {R,            P,               R,            P},
+     "RFC 6050; TS 24.229 5.2.6", "asserted by trusted nodes"},
+    {"P-Associated-URI",             false, {R,            R,               R,            ACT_REG_200},
+     "RFC 7315 4.1", "from the registrar alone"},
+    {"P-Called-Party-ID",            false, {R,            P,               R,            R},
+     "RFC 7315 4.2", "set by the S-CSCF"},
+    {"P-Charging-Function-Addresses", false, {R,           U,               R,            U},
+     "RFC 7315 4.5; TS 24.229 4.5", "charging data stays in the network"},
+    {"P-Charging-Vector",            false, {R,            U,               R,            U},
+     "RFC 7315 4.6; TS 24.229 4.5", "charging data stays in the network"},
+    {"P-Early-Media",                false, {ACT_PEM_SUPPORTED, P,          R,            P},
+     "RFC 5009", "a WIC may say only that it supports it"},
+    {"P-Preferred-Identity",         false, {U,            R,               U,            R},
+     "RFC 3325; TS 24.229 5.2.6", "becomes P-Asserted-Identity when it is registered"},
+    {"P-Preferred-Service",          false, {U,            R,               U,            R},
+     "RFC 6050; TS 24.229 5.2.6", "becomes P-Asserted-Service when it is allowed"},
+    {"P-Private-Network-Indication", false, {R,            R,               R,            R},
+     "RFC 7316", "between network nodes only"},
+    {"P-Profile-Key",                false, {R,            R,               R,            R},
+     "RFC 5002", "between network nodes only"},
+    {"P-Served-User",                false, {R,            R,               R,            R},
+     "RFC 5502", "between S-CSCF and AS"},
+    {"P-User-Database",              false, {R,            R,               R,            R},
+     "RFC 4457", "names the HSS"},
+    {"P-Visited-Network-ID",         false, {R,            R,               R,            R},
+     "RFC 7315 4.3; TS 33.203 U.1", "the core trusts us by it: ours alone"},
+    {"Path",                         true,  {R,            R,               R,            ACT_REG_200},
+     "RFC 3327; TS 24.229 5.2.2", "ours is the first"},
+    {"Priority",                     true,  {ACT_NO_PSAP,  P,               P,            P},
+     "RFC 7090", "psap-callback is the network's to say"},
+    {"Privacy",                      true,  {P,            P,               P,            P},
+     "RFC 3323", "acted on, passed untouched"},
+    {"Proxy-Authorization",          true,  {ACT_NO_BEARER, P,              P,            P},
+     "RFC 8898 2.3", "the token never leaves the edge"},
+    {"Proxy-Require",                true,  {ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE},
+     "RFC 3329", "no security agreement over a secure WebSocket"},
+    {"Reason",                       true,  {ACT_BYE_CANCEL, P,             R,            P},
+     "RFC 3326; TS 24.229 4.4", "in a response only the network gives reasons"},
+    {"Relayed-Charge",               false, {R,            R,               R,            R},
+     "TS 24.229 4.4", "between network nodes only"},
+    {"Remote-Party-ID",              false, {R,            ACT_PRIVACY_ID,  R,            ACT_PRIVACY_ID},
+     "RFC 3325", "an older P-Asserted-Identity: some cores believe it"},
+    {"Require",                      true,  {ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE},
+     "RFC 3329", "no security agreement over a secure WebSocket"},
+    {"Resource-Priority",            false, {R,            P,               R,            P},
+     "RFC 4412", "no WIC has it by subscription"},
+    {"Response-Source",              false, {R,            R,               R,            R},
+     "TS 24.229 7.2.17", "between network nodes only"},
+    {"Restoration-Info",             false, {R,            R,               R,            R},
+     "TS 24.229 7.2.11", "between network nodes only"},
+    {"Security-Client",              true,  {R,            R,               R,            R},
+     "RFC 3329", "no security agreement over a secure WebSocket"},
+    {"Security-Server",              true,  {R,            R,               R,            R},
+     "RFC 3329", "no security agreement over a secure WebSocket"},
+    {"Security-Verify",              true,  {R,            R,               R,            R},
+     "RFC 3329", "no security agreement over a secure WebSocket"},
+    {"Service-Interact-Info",        false, {R,            R,               R,            R},
+     "TS 24.229 7.2.14", "between network nodes only"},
+    {"Service-Route",                true,  {R,            R,               R,            ACT_REG_200},
+     "RFC 3608", "from the registrar alone"},
+    {"Supported",                    true,  {ACT_NO_SEC_AGREE, ACT_NO_PRECOND, ACT_NO_SEC_AGREE, ACT_NO_PRECOND},
+     "RFC 3329; RFC 3312", "browsers have no preconditions"},
+    {"WWW-Authenticate",             true,  {P,            P,               P,            ACT_NO_KEYS},
+     "TS 24.229 5.2.2", "IMS AKA keys end at the edge"},
+};
+#undef P
+#undef R
+#undef U
+/* clang-format on */
+
+const struct epc_policy_row *epc_sip_policy_table(size_t *n)
+{
+    *n = EPC_ARRAY_LEN(table);
+    return table;
+}
+
+static int compare(const void *key, const void *row)
+{
+    return strcasecmp(key, ((const struct epc_policy_row *)row)->name);
+}
+
+static const struct epc_policy_row *find_row(const char *name)
+{
+    return bsearch(name, table, EPC_ARRAY_LEN(table), sizeof table[0], compare);
+}
+
+/* ---- values ------------------------------------------------------------------------------- */
+
+/* Next element of a list: cuts at @p sep outside quotes and angle brackets. */
+static struct epc_str next_element(struct epc_str *rest, char sep)
+{
+    struct epc_str all = *rest;
+    bool quoted = false, angle = false;
+    for (size_t i = 0; i < all.n; i++) {
+        char c = all.p[i];
+        if (quoted && c == '\\' && i + 1 < all.n)
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && c == '<')
+            angle = true;
+        else if (!quoted && c == '>')
+            angle = false;
+        else if (!quoted && !angle && c == sep) {
+            *rest = (struct epc_str){all.p + i + 1, all.n - i - 1};
+            return epc_str_trim((struct epc_str){all.p, i});
+        }
+    }
+    *rest = EPC_STR_NULL;
+    return epc_str_trim(all);
+}
+
+static bool has_param(struct epc_str item, const char *name)
+{
+    next_element(&item, ';');
+    while (item.p) {
+        struct epc_str param = next_element(&item, ';');
+        if (epc_str_ieqc(epc_str_trim(epc_str_cut(&param, '=')), name))
+            return true;
+    }
+    return false;
+}
+
+static bool privacy_has(const sip_t *sip, const char *value)
+{
+    const sip_privacy_t *p = sip->sip_privacy;
+    for (size_t i = 0; p && p->priv_values && p->priv_values[i]; i++)
+        if (strcasecmp(p->priv_values[i], value) == 0)
+            return true;
+    return false;
+}
+
+static bool contains(const char *text, const char *word)
+{
+    return text && strcasestr(text, word);
+}
+
+/* The elements of @p value that @p keep accepts, joined; *dropped counts the others. */
+static char *filter_list(su_home_t *home, const char *value, bool (*keep)(struct epc_str item),
+                         unsigned *dropped)
+{
+    struct epc_str rest = epc_str_c(value);
+    char *out = su_alloc(home, (isize_t)(rest.n * 2 + 1)), *end = out;
+    if (!out)
+        return NULL;
+    *end = 0;
+    while (rest.p) {
+        struct epc_str item = next_element(&rest, ',');
+        if (item.n == 0)
+            continue;
+        if (!keep(item)) {
+            ++*dropped;
+            continue;
+        }
+        if (end != out) {
+            memcpy(end, ", ", 2);
+            end += 2;
+        }
+        memcpy(end, item.p, item.n);
+        end += item.n;
+        *end = 0;
+    }
+    return out;
+}
+
+static bool keep_not_np(struct epc_str item)
+{
+    return !has_param(item, "network-provided") && !has_param(item, "np");
+}
+
+static bool keep_supported(struct epc_str item)
+{
+    return epc_str_ieqc(item, "supported");
+}
+
+/* ---- one header --------------------------------------------------------------------------- */
+
+struct crossing {
+    msg_t *msg;
+    sip_t *sip;
+    unsigned removed;
+};
+
+static void drop(struct crossing *x, msg_header_t *h)
+{
+    if (msg_header_remove(x->msg, epc_pub(x->sip), h) == 0)
+        x->removed++;
+}
+
+static void filter_unknown(struct crossing *x, msg_header_t *h, bool (*keep)(struct epc_str))
+{
+    sip_unknown_t *u = h->sh_unknown;
+    unsigned dropped = 0;
+    char *value = filter_list(msg_home(x->msg), u->un_value ? u->un_value : "", keep, &dropped);
+    if (!value || !*value) {
+        drop(x, h); /* out of memory: rather lose it than let it pass */
+        return;
+    }
+    if (dropped) {
+        u->un_value = value;
+        msg_fragment_clear(u->un_common);
+        x->removed++;
+    }
+}
+
+static void no_param(struct crossing *x, msg_header_t *h, const char *name)
+{
+    bool found = false;
+    while (msg_header_find_param(epc_common(h), name)) {
+        if (msg_header_remove_param(epc_common(h), name) <= 0)
+            break;
+        found = true;
+    }
+    if (found) {
+        msg_fragment_clear_chain(h);
+        x->removed++;
+    }
+}
+
+static void no_tag(struct crossing *x, msg_header_t *h, const char *tag)
+{
+    /* msg_header_find_item() minds the case; option tags do not. */
+    msg_param_t **items = msg_header_params(epc_common(h));
+    if (!items || !*items)
+        return;
+    size_t kept = 0, n = 0;
+    msg_param_t *list = (msg_param_t *)(uintptr_t)*items;
+    for (; list[n]; n++)
+        if (strcasecmp(list[n], tag) != 0)
+            list[kept++] = list[n];
+    if (kept == n)
+        return;
+    list[kept] = NULL;
+    msg_fragment_clear_chain(h);
+    if (kept == 0)
+        drop(x, h);
+    else
+        x->removed++;
+}
+
+/* Cut ";name[=value]" off a list of parameters in place. */
+static bool cut_param(char *params, const char *name)
+{
+    size_t m = strlen(name);
+    bool cut = false;
+    for (char *p = params; p && *p;) {
+        char *end = p + strcspn(p, ";");
+        if (strncasecmp(p, name, m) == 0 && (p[m] == '=' || p + m == end)) {
+            if (*end)
+                memmove(p, end + 1, strlen(end + 1) + 1);
+            else
+                *(p > params ? p - 1 : p) = 0;
+            cut = true;
+            continue;
+        }
+        p = *end ? end + 1 : NULL;
+    }
+    return cut;
+}
+
+static bool clean_url(su_home_t *home, url_t *url)
+{
+    static const char *const names[] = {"cpc", "oli", "iotl"};
+    bool cut = false;
+    /* The strings may be shared with a copy of the message: work on our own. */
+    for (size_t i = 0; i < EPC_ARRAY_LEN(names); i++) {
+        if (contains(url->url_params, names[i])) {
+            char *own = su_strdup(home, url->url_params);
+            if (own && cut_param(own, names[i])) {
+                url->url_params = *own ? own : NULL;
+                cut = true;
+            }
+        }
+        if (url->url_user && strchr(url->url_user, ';') && contains(url->url_user, names[i])) {
+            char *own = su_strdup(home, url->url_user);
+            char *params = own ? strchr(own, ';') + 1 : NULL;
+            if (params && cut_param(params, names[i])) {
+                if (!*params)
+                    params[-1] = 0;
+                url->url_user = own;
+                cut = true;
+            }
+        }
+    }
+    return cut;
+}
+
+static void no_uri_params(struct crossing *x, msg_header_t *h, url_t *url)
+{
+    if (clean_url(msg_home(x->msg), url)) {
+        msg_fragment_clear_chain(h);
+        x->removed++;
+    }
+}
+
+static bool private_history(const struct crossing *x, const msg_header_t *h)
+{
+    return privacy_has(x->sip, "history") || privacy_has(x->sip, "header") ||
+           privacy_has(x->sip, "session") || privacy_has(x->sip, "id") ||
+           contains(h->sh_unknown->un_value, "privacy");
+}
+
+static bool is_register_200(const sip_t *sip)
+{
+    return sip->sip_status && sip->sip_status->st_status / 100 == 2 && sip->sip_cseq &&
+           sip->sip_cseq->cs_method == sip_method_register;
+}
+
+static void no_bearer(struct crossing *x, msg_header_t *h)
+{
+    const char *scheme = h->sh_auth->au_scheme;
+    if (!scheme || strcasecmp(scheme, "Bearer") == 0)
+        drop(x, h);
+    else
+        no_param(x, h, "integrity-protected");
+}
+
+static void apply_act(struct crossing *x, enum epc_policy_act act, msg_header_t *h)
+{
+    const sip_request_t *rq = x->sip->sip_request;
+    switch (act) {
+    case ACT_PASS:
+        break;
+    case ACT_REMOVE:
+    case ACT_USED:
+        drop(x, h);
+        break;
+    case ACT_NO_NP:
+        filter_unknown(x, h, keep_not_np);
+        break;
+    case ACT_PRIVACY_ID:
+        if (privacy_has(x->sip, "id"))
+            drop(x, h);
+        break;
+    case ACT_PRIVACY_HIST:
+        if (private_history(x, h))
+            drop(x, h);
+        break;
+    case ACT_NO_BEARER:
+        no_bearer(x, h);
+        break;
+    case ACT_NO_KEYS:
+        no_param(x, h, "ik");
+        no_param(x, h, "ck");
+        break;
+    case ACT_REG_200:
+        if (!is_register_200(x->sip))
+            drop(x, h);
+        break;
+    case ACT_PEM_SUPPORTED:
+        filter_unknown(x, h, keep_supported);
+        break;
+    case ACT_BYE_CANCEL:
+        if (!rq || (rq->rq_method != sip_method_bye && rq->rq_method != sip_method_cancel))
+            drop(x, h);
+        break;
+    case ACT_NO_PSAP:
+        if (contains(((const sip_priority_t *)(const void *)h)->g_string, "psap-callback"))
+            drop(x, h);
+        break;
+    case ACT_NO_SEC_AGREE:
+        no_tag(x, h, "sec-agree");
+        break;
+    case ACT_NO_PRECOND:
+        no_tag(x, h, "precondition");
+        if (x->sip->sip_supported)
+            no_tag(x, h, "sec-agree");
+        break;
+    case ACT_NO_URI_PARAMS:
+        if (h->sh_class == sip_from_class)
+            no_uri_params(x, h, ((sip_from_t *)(void *)h)->a_url);
+        else if (h->sh_class == sip_contact_class)
+            no_uri_params(x, h, ((sip_contact_t *)(void *)h)->m_url);
+        break;
+    }
+}
+
+/* ---- a message ---------------------------------------------------------------------------- */
+
+unsigned epc_sip_policy_apply(msg_t *msg, enum epc_sip_dir dir)
+{
+    struct crossing x = {.msg = msg, .sip = epc_sip_of(msg)};
+    for (msg_header_t *h = epc_hdr(x.sip->sip_unknown), *next; h; h = next) {
+        next = h->sh_next;
+        const struct epc_policy_row *row = h->sh_unknown->un_name ? find_row(h->sh_unknown->un_name) : NULL;
+        if (row)
+            apply_act(&x, row->act[dir], h);
+    }
+    for (size_t i = 0; i < EPC_ARRAY_LEN(table); i++) {
+        bool unknown;
+        if (!table[i].known || table[i].act[dir] == ACT_PASS)
+            continue;
+        msg_header_t **list = epc_sip_list(msg, table[i].name, &unknown);
+        for (msg_header_t *h = list && !unknown ? *list : NULL, *next; h; h = next) {
+            next = h->sh_next;
+            apply_act(&x, table[i].act[dir], h);
+        }
+    }
+    /* The Request-URI has no header name, but the rule of From holds for it. */
+    if (x.sip->sip_request)
+        no_uri_params(&x, epc_hdr(x.sip->sip_request), x.sip->sip_request->rq_url);
+    if (x.removed)
+        epc_count_add(EPC_C_SIP_STRIPPED, x.removed);
+    return x.removed;
+}
+
+const char *epc_sip_policy_act_name(enum epc_policy_act act)
+{
+    static const char *const name[] = {
+        [ACT_PASS] = "pass",
+        [ACT_REMOVE] = "remove",
+        [ACT_USED] = "use, remove",
+        [ACT_NO_NP] = "without network-provided items",
+        [ACT_PRIVACY_ID] = "pass unless Privacy",
+        [ACT_PRIVACY_HIST] = "pass unless Privacy",
+        [ACT_NO_BEARER] = "Bearer removed; Digest without integrity-protected",
+        [ACT_NO_KEYS] = "without ik and ck",
+        [ACT_REG_200] = "200 to REGISTER only",
+        [ACT_PEM_SUPPORTED] = "only `supported`",
+        [ACT_BYE_CANCEL] = "BYE and CANCEL only",
+        [ACT_NO_PSAP] = "without psap-callback",
+        [ACT_NO_SEC_AGREE] = "without sec-agree",
+        [ACT_NO_PRECOND] = "without sec-agree, precondition",
+        [ACT_NO_URI_PARAMS] = "without cpc, oli, iotl",
+    };
+    return name[act];
+}
+
+void epc_sip_policy_print(FILE *out)
+{
+    fputs("| Header | WIC request | core request | WIC response | core response | Spec | Note |\n"
+          "|---|---|---|---|---|---|---|\n",
+          out);
+    for (size_t i = 0; i < EPC_ARRAY_LEN(table); i++) {
+        const struct epc_policy_row *r = &table[i];
+        fprintf(out, "| %s |", r->name);
+        for (int d = 0; d < 4; d++)
+            fprintf(out, " %s |", epc_sip_policy_act_name(r->act[d]));
+        fprintf(out, " %s | %s |\n", r->clause, r->note);
+    }
+    fputs("\nA header that is not named passes. The Request-URI loses cpc, oli and iotl in every "
+          "request.\n",
+          out);
+}

@@ -1,0 +1,185 @@
+/* Inside of sip/: the agent of one shard and its transactions. */
+#ifndef EPC_SIP_PRIV_H
+#define EPC_SIP_PRIV_H
+
+#include "sip/sip.h"
+#include "sip/sofia.h"
+
+#include <openssl/evp.h>
+
+#define EPC_SIP_SERVER_MAX_HEADERS 200u /**< header fields per message; more is an attack */
+#define EPC_SIP_MAX_OCTETS         65536u
+#define EPC_SIP_BRANCH_LEN         40 /**< "z9hG4bK" + 24 hex digits + NUL fits */
+#define EPC_SIP_T64_MS             32000u /**< 64*T1, RFC 3261 table 4 */
+/** How long an answered non-INVITE of a WIC is remembered. Timer J is 0 on a reliable transport; a
+ *  short memory makes a stack that repeats itself get the same answer. */
+#define EPC_SIP_LINGER_MS 2000u
+
+/** What ties a client transaction to a flow, so that the end of the flow finds it. (Server
+ *  transactions need no such tie: they find the flow gone when they send.) */
+struct flow_ref {
+    struct epc_hnode node;
+    uint64_t flow_id;
+    struct epc_sip_out *out;
+    bool linked;
+};
+
+/** Each transaction of either leg is in one of two lists of the agent until it is freed. */
+struct tx_link {
+    struct tx_link *next, **prev;
+};
+
+struct epc_sip {
+    struct epc_shard *sh;
+    const struct epc_cfg_sip *cfg;
+    const struct epc_sip_handler *h;
+    void *arg;
+    struct epc_wss *wss;
+    EVP_MAC *mac;
+    EVP_MAC_CTX *mac_ctx; /**< holds the token key; only the shard's thread uses it */
+    nta_agent_t *agent;
+    struct epc_hash wic_in;   /**< by flow, branch and method */
+    struct epc_hash wic_out;  /**< by branch */
+    struct epc_hash core_out; /**< by branch: for responses that nta no longer matches */
+    struct epc_hash by_flow;
+    struct tx_link *ins, *outs;
+    struct epc_addr *trusted;
+    size_t n_trusted;
+    char core_host[EPC_ADDR_LEN]; /**< bracketed if IPv6 */
+    char core_bare[EPC_ADDR_LEN];
+    uint16_t core_port;
+    char core_uri[EPC_ADDR_LEN + 16];
+    uint32_t t64_ms, linger_ms; /**< EPC_SIP_T64_MS, EPC_SIP_LINGER_MS; tests shorten them */
+    uint64_t untrusted_log_ms;
+};
+
+struct epc_sip_in {
+    struct epc_hnode node; /**< in wic_in */
+    bool in_table;
+    struct tx_link link;
+    struct epc_sip *s; /**< NULL once the agent was destroyed */
+    enum epc_leg leg;
+    uint64_t flow_id;
+    msg_t *req;
+    sip_t *sip;
+    nta_incoming_t *irq; /**< core leg */
+    bool invite;
+    int final;
+    bool released;
+    bool wait_ack; /**< WIC leg, INVITE with a non-2xx final */
+    bool over;     /**< about to be freed */
+    char *last;    /**< WIC leg: newest response as sent */
+    size_t last_n;
+    void (*cancel_fn)(void *arg, struct epc_sip_in *in, const sip_t *cancel);
+    void *cancel_arg;
+    msg_t *cancel; /**< a CANCEL that came before cancel_fn was set */
+    bool cancelled;
+    struct epc_timer timer;
+    char to_tag[17];
+    const char *method; /**< both point behind the struct */
+    const char *branch;
+};
+
+enum out_state {
+    OUT_WAITING,   /**< no final response so far */
+    OUT_LINGERING, /**< INVITE answered (2xx or local 408): repeated and forked 2xx still pass */
+    OUT_OVER,
+};
+
+struct epc_sip_out {
+    struct epc_hnode node; /**< in wic_out or core_out */
+    bool in_table;
+    struct flow_ref ref;
+    struct tx_link link;
+    struct epc_sip *s; /**< NULL once the agent was destroyed */
+    enum epc_leg leg;
+    uint64_t flow_id;
+    enum out_state state;
+    bool invite, got_1xx, cancel_wanted, cancel_sent;
+    msg_t *req; /**< as sent, with our Via */
+    nta_outgoing_t *orq;
+    char *route;  /**< core leg: where the request went */
+    char *cancel_reason;
+    epc_sip_response_fn *fn;
+    void *arg;
+    struct epc_timer timer;
+    char branch[EPC_SIP_BRANCH_LEN];
+};
+
+/* message.c: making and checking whole messages */
+msg_t *epc_sip_make_response(const sip_t *req, int status, const char *phrase, const char *to_tag,
+                             const char *extra);
+/** ACK to a non-2xx or CANCEL: the same transaction as @p req, of which only the top Via is kept
+ *  when @p with_via. @p to NULL: the request's To. */
+msg_t *epc_sip_make_inner(const sip_t *req, sip_method_t method, const char *name,
+                          const sip_to_t *to, bool with_via, const char *extra);
+/** Replace all Via fields of @p msg by those of @p from. */
+enum epc_err epc_sip_copy_vias(msg_t *msg, const sip_t *from);
+enum epc_err epc_sip_copy_record_routes(msg_t *msg, const sip_t *from);
+/** Content-Length and separator in place, header chain made. */
+enum epc_err epc_sip_finish(msg_t *msg);
+void epc_sip_trace_msg(enum epc_trace_point point, bool out, const char *peer, msg_t *msg);
+void epc_sip_new_branch(char out[EPC_SIP_BRANCH_LEN]);
+
+/* check.c */
+/** Sanity of a parsed request. @return 0 or the status to answer; @p c filled, @p extra the headers
+ *  to answer with ("" = none). */
+int epc_sip_check_request(msg_t *msg, struct epc_cause *c, char extra[256]);
+/** Sanity of a parsed response (false: drop it). */
+bool epc_sip_check_response(msg_t *msg);
+unsigned epc_sip_count_headers(const char *p, size_t n);
+
+/* token.c */
+/** Pop our own entries off the top of Route. EPC_OK: *flow_id from the token; EPC_ENOENT: no token
+ *  there; EPC_EAUTH: a token that does not verify, or tokens of two flows. */
+enum epc_err epc_sip_pop_routes(struct epc_sip *s, msg_t *msg, uint64_t *flow_id);
+#define EPC_SIP_TOKEN_LEN 40
+void epc_sip_token_make(const struct epc_sip *s, uint64_t flow_id, char out[EPC_SIP_TOKEN_LEN]);
+enum epc_err epc_sip_token_init(struct epc_sip *s, const unsigned char key[32]) EPC_MUST_CHECK;
+void epc_sip_token_free(struct epc_sip *s);
+
+/* core.c */
+enum epc_err epc_sip_core_open(struct epc_sip *s) EPC_MUST_CHECK;
+/** The URL to give nta: literal address, port, transport. EPC_EPROTO when there is none. */
+enum epc_err epc_sip_core_next_hop(const struct epc_sip *s, msg_t *msg, const char *next_hop,
+                                   char *out, size_t n) EPC_MUST_CHECK;
+enum epc_err epc_sip_core_send(struct epc_sip_out *out, msg_t *msg) EPC_MUST_CHECK;
+void epc_sip_core_cancel(struct epc_sip_out *out);
+
+/* wic.c */
+/** Text of @p msg to a flow. @p text, when not NULL, gets the text (gives).
+ *  EPC_ENOENT when the flow is gone. */
+enum epc_err epc_sip_wic_send(struct epc_sip *s, uint64_t flow_id, msg_t *msg, char **text,
+                              size_t *text_n) EPC_MUST_CHECK;
+enum epc_err epc_sip_wic_send_text(struct epc_sip *s, uint64_t flow_id, const char *p, size_t n,
+                                   const char *call_id) EPC_MUST_CHECK;
+
+/* server.c */
+struct epc_sip_in *epc_sip_in_new(struct epc_sip *s, enum epc_leg leg, uint64_t flow_id, msg_t *msg,
+                                  nta_incoming_t *irq);
+struct epc_sip_in *epc_sip_in_find(struct epc_sip *s, uint64_t flow_id, const char *branch,
+                                   const char *method);
+bool epc_sip_in_eq(const struct epc_hnode *node, const void *key);
+void epc_sip_in_repeat(struct epc_sip_in *in);
+void epc_sip_in_acked(struct epc_sip_in *in);
+void epc_sip_in_cancelled(struct epc_sip_in *in, msg_t *cancel);
+int epc_sip_in_core_event(struct epc_sip_in *in, nta_incoming_t *irq, const sip_t *sip);
+void epc_sip_in_orphan(struct epc_sip_in *in); /**< the agent goes away */
+
+/* client.c */
+bool epc_sip_out_eq(const struct epc_hnode *node, const void *key);
+struct epc_sip_out *epc_sip_out_find(struct epc_sip *s, enum epc_leg leg, const char *branch);
+/** A response (gives @p msg, our Via on top still). */
+void epc_sip_out_response(struct epc_sip_out *out, msg_t *msg);
+/** 408 or 503 of our own making. */
+void epc_sip_out_local(struct epc_sip_out *out, int status);
+void epc_sip_out_flow_gone(struct epc_sip_out *out);
+void epc_sip_out_orphan(struct epc_sip_out *out);
+
+/* sip.c */
+void epc_sip_link(struct tx_link **list, struct tx_link *l);
+void epc_sip_unlink(struct tx_link *l);
+void epc_sip_ref_add(struct epc_sip *s, struct flow_ref *r, uint64_t flow_id);
+void epc_sip_ref_del(struct epc_sip *s, struct flow_ref *r);
+
+#endif
