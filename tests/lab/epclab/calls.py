@@ -1,0 +1,135 @@
+"""tests/lab/run --call: the browser scenarios against a running lab, then what crossed."""
+import os
+import shutil
+import subprocess
+import threading
+
+from .checks import check_capture, check_leaks
+from .epcscf import ROOT
+from .ladder import ladders
+from .runner import Runner, check
+from .wait import LabError
+
+BROWSER = os.path.join(ROOT, "tests", "browser")
+
+
+def install_driver():
+    """npm ci, once for each state of the lock file."""
+    mark = os.path.join(BROWSER, "node_modules", ".package-lock.json")
+    lock = os.path.join(BROWSER, "package-lock.json")
+    if os.path.exists(mark) and os.path.getmtime(mark) >= os.path.getmtime(lock):
+        return
+    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=BROWSER,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError("The browser driver (playwright-core) could not be installed with npm: "
+                       + done.stderr.strip()[-300:])
+
+
+class Script:
+    """One Node scenario, its output shown as it comes."""
+
+    def __init__(self, name, seconds=120):
+        self.lines = []
+        self.changed = threading.Condition()
+        self.child = subprocess.Popen(["node", os.path.join(BROWSER, name)], cwd=BROWSER,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        self.timer = threading.Timer(seconds, self.kill)
+        self.timer.start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.child.stdout:
+            print("    " + line.rstrip(), flush=True)
+            with self.changed:
+                self.lines.append(line.rstrip())
+                self.changed.notify_all()
+        with self.changed:
+            self.lines.append(None)
+            self.changed.notify_all()
+
+    def wait_line(self, text, seconds=60):
+        with self.changed:
+            self.changed.wait_for(lambda: text in self.lines or None in self.lines, seconds)
+            return text in self.lines
+
+    def kill(self):
+        try:
+            os.killpg(self.child.pid, 15)
+        except ProcessLookupError:
+            pass
+
+    def finish(self):
+        status = self.child.wait()
+        self.timer.cancel()
+        self.kill()
+        self.reader.join(5)
+        return status
+
+
+def _phone_heard(lab, before, text):
+    sent, received = lab.baresip.wait_summary(before, 10)
+    print(f"    phone: audio sent {sent}, received {received} packets", flush=True)
+    check(sent > 25 and received > 25, f"{text}: the phone sent {sent} and received {received} packets")
+
+
+def browser_calls_phone(lab, script):
+    before = len(lab.baresip.summaries())
+    check(Script(script).finish() == 0, f"{script} failed")
+    _phone_heard(lab, before, script)
+    lab.settle()
+
+
+def phone_calls_browser(lab):
+    before = len(lab.baresip.summaries())
+    script = Script("called.mjs")
+    try:
+        check(script.wait_line("READY"), "the browser did not register")
+        lab.baresip.dial("sip:alice@ims.test")
+        check(script.wait_line("DONE", 90), "the call did not go through")
+    finally:
+        lab.baresip.hangup()
+        status = script.finish()
+    check(status == 0, "called.mjs failed")
+    _phone_heard(lab, before, "called")
+    lab.settle()
+
+
+def two_browsers(lab):
+    check(Script("two-browsers.mjs", 180).finish() == 0, "two-browsers.mjs failed")
+    lab.settle()
+
+
+def show(lab):
+    """Print the ladders; the lines come from the daemon's trace and the PCRF's record."""
+    text = ladders(lab.epcscf.trace, lab.pcrf.record)
+    width = shutil.get_terminal_size((132, 40)).columns
+    print("\n".join(line[:max(width, 100)].rstrip() for line in text.splitlines()), flush=True)
+
+
+def flush_capture(lab):
+    """Stop the capture so that its file is whole."""
+    if lab.capture.child is not None:
+        lab.capture.stop()
+    check(os.path.exists(lab.capture.file), "there is no capture")
+
+
+def run_calls(lab, ladder=True):
+    """All scenarios and checks; returns the exit status."""
+    install_driver()
+    run = Runner("calls")
+    run.run("token registration and call", browser_calls_phone, lab, "token-call.mjs")
+    run.run("Digest registration and call", browser_calls_phone, lab, "digest-call.mjs")
+    run.run("called by the RTP phone", phone_calls_browser, lab)
+    run.run("two browsers call each other with video", two_browsers, lab)
+    if ladder:
+        run.run("a ladder for each call", show, lab)
+    flush_capture(lab)
+    run.run("every captured message decodes", check_capture, lab.capture.file, lab.capture.shards)
+    run.run("nothing leaks", check_leaks, lab)
+    return run.finish()
+
+
+
