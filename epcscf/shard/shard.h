@@ -9,7 +9,7 @@
 #include "base/base.h"
 
 struct epc_shard;
-struct su_root_t;
+struct su_root_s; /* sofia's su_root_t */
 struct uv_loop_s;
 struct lws_context;
 struct lws_vhost;
@@ -32,7 +32,9 @@ enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opt
 /** Start the thread; @p on_start runs first on it; returns when on_start has returned.
  *  @return EPC_OK, EPC_EIO */
 enum epc_err epc_shard_start(struct epc_shard *sh, epc_shard_fn *on_start, void *arg) EPC_MUST_CHECK;
-/** Ask the thread to run @p on_stop, empty its mailbox, end its loops; waits for it. Idempotent. */
+/** Ask the thread to end; waits for it. On the thread, in this order: the mailbox closes and what it
+ *  holds is run; @p on_stop; the loops go on for as long as a room holds the shard (epc_shard_hold),
+ *  at most 2 s; lws, libuv and sofia end. Idempotent. */
 void epc_shard_stop(struct epc_shard *sh, epc_shard_fn *on_stop, void *arg);
 void epc_shard_destroy(struct epc_shard *sh); /**< after stop; NULL-safe */
 
@@ -54,7 +56,12 @@ enum epc_err epc_shard_post(struct epc_shard *sh, epc_shard_fn *fn, void *arg) E
  *  callback. Never fails in a way the caller must handle. */
 void epc_shard_doom(struct epc_shard *sh, void (*fn)(void *obj), void *obj);
 
-struct su_root_t *epc_shard_su_root(struct epc_shard *sh);
+/** A room that has to finish something after on_stop (close frames, last requests) holds the shard
+ *  and releases it when done. */
+void epc_shard_hold(struct epc_shard *sh);
+void epc_shard_release(struct epc_shard *sh);
+
+struct su_root_s *epc_shard_su_root(struct epc_shard *sh);
 struct uv_loop_s *epc_shard_uv(struct epc_shard *sh);
 struct lws_context *epc_shard_lws(struct epc_shard *sh);
 /** Must follow every lws or libuv call that was made outside a libuv callback: libuv applies its
@@ -72,6 +79,12 @@ enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
                               struct lws_vhost *vhost,
                               bool (*accept_fn)(void *arg, const struct epc_addr *peer),
                               void *arg) EPC_MUST_CHECK;
+/** Close the listeners of @p vhost (before it is destroyed).
+ *
+ *  lws chooses between the vhosts of one context by Host and SNI, not by listener. So a shard takes
+ *  at most one TLS vhost (info.port = CONTEXT_PORT_NO_LISTEN_SERVER) and one plain one
+ *  (info.port = CONTEXT_PORT_NO_LISTEN): only then do connections never cross over. */
+void epc_shard_unlisten(struct epc_shard *sh, struct lws_vhost *vhost);
 
 /* ---- timers: embedded in their owner, cost O(1), millisecond resolution ---------------------- */
 

@@ -1,0 +1,177 @@
+/* Listeners of a shard: lws's own do not share a port between contexts, so the sockets are ours and
+ * lws adopts what they accept. */
+#include "shard/shard_priv.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    ACCEPTS_PER_TURN = 32,  /* the rest waits in the kernel while connections get their turn */
+    PAUSE_MS = 200,         /* after EMFILE and its like: the socket stays readable, do not spin */
+    BACKLOG = 4096,
+};
+
+struct epc_listener {
+    struct epc_listener *next;
+    struct epc_shard *sh;
+    uv_poll_t poll;
+    int fd;
+    struct lws_vhost *vhost;
+    bool (*accept_fn)(void *arg, const struct epc_addr *peer);
+    void *arg;
+    struct epc_timer pause;
+};
+
+static void on_readable(uv_poll_t *p, int status, int events);
+
+static void on_pause_end(void *arg)
+{
+    struct epc_listener *l = arg;
+    uv_poll_start(&l->poll, UV_READABLE, on_readable);
+    epc_shard_kick(l->sh);
+}
+
+static void pause_listener(struct epc_listener *l, int err)
+{
+    epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot accept connections for now\" error=\"%s\"",
+            strerror(err));
+    uv_poll_stop(&l->poll);
+    epc_timer_start(l->sh, &l->pause, PAUSE_MS, on_pause_end, l);
+}
+
+/* Errors that concern one connection that is gone already, not the listener (accept(2)). */
+static bool passing_error(int err)
+{
+    switch (err) {
+    case EINTR: case ECONNABORTED: case EPROTO: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN:
+    case ENONET: case EHOSTUNREACH: case EOPNOTSUPP: case ENETUNREACH: case EPERM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void adopt(struct epc_listener *l, int fd, const struct epc_addr *peer)
+{
+    int one = 1;
+    if (l->accept_fn && !l->accept_fn(l->arg, peer)) {
+        close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (!lws_adopt_socket_vhost(l->vhost, fd)) /* closes fd when it fails */
+        epc_log(EPC_LOG_WARN, "shard", "msg=\"connection not adopted\"");
+}
+
+static void on_readable(uv_poll_t *p, int status, int events)
+{
+    struct epc_listener *l = p->data;
+    (void)events;
+    if (status < 0)
+        return;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        struct epc_addr peer = {.len = sizeof peer.ss};
+        int fd = accept4(l->fd, (struct sockaddr *)&peer.ss, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            adopt(l, fd, &peer);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } else if (!passing_error(errno)) {
+            pause_listener(l, errno);
+            return;
+        }
+    }
+}
+
+static int open_socket(const struct epc_addr *addr)
+{
+    int one = 1;
+    int fd = socket(addr->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (addr->ss.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0 ||
+        bind(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 || listen(fd, BACKLOG) < 0) {
+        int err = errno;
+        close(fd);
+        errno = err;
+        return -1;
+    }
+    return fd;
+}
+
+enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
+                              struct lws_vhost *vhost,
+                              bool (*accept_fn)(void *arg, const struct epc_addr *peer), void *arg)
+{
+    char text[EPC_ADDR_LEN];
+    enum epc_err e = EPC_EIO;
+    EPC_ASSERT_OWNER(sh);
+    struct epc_listener *l = calloc(1, sizeof *l);
+    if (!l)
+        return EPC_ENOMEM;
+    l->sh = sh;
+    l->vhost = vhost;
+    l->accept_fn = accept_fn;
+    l->arg = arg;
+    l->fd = open_socket(addr);
+    if (l->fd < 0) {
+        epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot listen\" address=%s error=\"%s\"",
+                epc_addr_text(addr, text), strerror(errno));
+        goto out;
+    }
+    int r = uv_poll_init(&sh->uv, &l->poll, l->fd);
+    if (r < 0) {
+        epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot listen\" address=%s error=\"%s\"",
+                epc_addr_text(addr, text), uv_strerror(r));
+        goto out;
+    }
+    l->poll.data = l;
+    uv_poll_start(&l->poll, UV_READABLE, on_readable);
+    l->next = sh->listeners;
+    sh->listeners = l;
+    epc_shard_kick(sh);
+    return EPC_OK;
+out:
+    if (l->fd >= 0)
+        close(l->fd);
+    free(l);
+    return e;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct epc_listener *l = h->data;
+    free(l);
+}
+
+void epc_shard_close_listeners(struct epc_shard *sh, struct lws_vhost *vhost)
+{
+    struct epc_listener **at = &sh->listeners;
+    while (*at) {
+        struct epc_listener *l = *at;
+        if (vhost && l->vhost != vhost) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        epc_timer_stop(sh, &l->pause);
+        uv_poll_stop(&l->poll);
+        uv_close((uv_handle_t *)&l->poll, on_closed);
+        close(l->fd); /* at once, so that the port is free; libuv no longer looks at it */
+    }
+    epc_shard_kick(sh);
+}
+
+void epc_shard_unlisten(struct epc_shard *sh, struct lws_vhost *vhost)
+{
+    EPC_ASSERT_OWNER(sh);
+    if (vhost)
+        epc_shard_close_listeners(sh, vhost);
+}
