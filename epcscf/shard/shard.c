@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { DEFAULT_MAX = 65536, MAX_LWS_FDS = 1 << 20, UV_CLOSE_ROUNDS = 10000 };
+enum { DEFAULT_MAX = 65536, MAX_LWS_FDS = 1 << 20, LWS_CLOSE_ROUNDS = 32, UV_CLOSE_ROUNDS = 1000 };
 
 /* Which shard this thread is. The only way to know the owner without a lock; each thread has its
  * own, so nothing is shared. */
@@ -84,7 +84,7 @@ enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opt
     pthread_cond_init(&sh->start_cond, NULL);
     epc_wheel_init(&sh->wheel, epc_now_ms());
     lws_set_log_level(LLL_ERR | LLL_WARN | (epc_log_on(EPC_LOG_DEBUG) ? LLL_NOTICE : 0), on_lws_log);
-    check_fd_limit(o->max_connections ? o->max_connections : DEFAULT_MAX);
+    check_fd_limit(o->max_connections);
     e = epc_mailbox_init(&sh->mailbox, o->mailbox_max ? o->mailbox_max : DEFAULT_MAX);
     if (e)
         goto out;
@@ -129,8 +129,8 @@ static void *shard_main(void *arg)
         sh->on_start(sh, sh->on_start_arg);
     report_start(sh, EPC_OK);
     epc_shard_loop_run(sh);
-    epc_shard_lws_close(sh);
     epc_shard_loop_close(sh);
+    epc_shard_lws_close(sh);
     return NULL;
 }
 
@@ -182,25 +182,31 @@ static void close_leftover(uv_handle_t *h, void *arg)
         uv_close(h, NULL);
 }
 
+/* Until nothing is left in it, at most @p rounds. */
+static void run_uv(struct epc_shard *sh, int rounds)
+{
+    for (int i = 0; i < rounds && uv_run(&sh->uv, UV_RUN_NOWAIT); i++)
+        epc_shard_run_doomed(sh);
+    epc_shard_run_doomed(sh);
+}
+
 void epc_shard_lws_close(struct epc_shard *sh)
 {
     if (!sh->uv_ready)
         return;
+    /* lws ends in three steps on a foreign loop: the first call closes its connections, their close
+     * callbacks close its own handles, and only the second call frees the context. */
     if (sh->lws)
         lws_context_destroy(sh->lws);
-    for (int i = 0; i < UV_CLOSE_ROUNDS && sh->lws; i++) { /* its handles close one turn later */
-        uv_run(&sh->uv, UV_RUN_NOWAIT);
-        epc_shard_run_doomed(sh);
-    }
+    run_uv(sh, LWS_CLOSE_ROUNDS);
+    if (sh->lws)
+        lws_context_destroy(sh->lws);
     if (sh->lws)
         epc_log(EPC_LOG_ERROR, "shard", "msg=\"lws did not close\" shard=%s", sh->label);
-    epc_shard_run_doomed(sh);
-    for (int i = 0; i < UV_CLOSE_ROUNDS && uv_loop_close(&sh->uv) == UV_EBUSY; i++) {
-        if (i > 0)
-            uv_walk(&sh->uv, close_leftover, NULL);
-        uv_run(&sh->uv, UV_RUN_NOWAIT);
-        epc_shard_run_doomed(sh);
-    }
+    uv_walk(&sh->uv, close_leftover, NULL);
+    run_uv(sh, UV_CLOSE_ROUNDS);
+    if (uv_loop_close(&sh->uv) < 0)
+        epc_log(EPC_LOG_ERROR, "shard", "msg=\"libuv did not close\" shard=%s", sh->label);
     sh->uv_ready = false;
 }
 

@@ -17,7 +17,8 @@ struct lws_vhost;
 struct epc_shard_opts {
     unsigned index;            /**< 0.. ; unique in the process */
     const char *label;         /**< for logs and the thread name, e.g. "shard0" (copied) */
-    unsigned max_connections;  /**< file descriptors that the lws context may hold; 0 = 65536 */
+    unsigned max_connections;  /**< connections planned, to warn when RLIMIT_NOFILE is lower;
+                                    0 = unknown */
     unsigned mailbox_max;      /**< messages that may wait; 0 = 65536 */
 };
 
