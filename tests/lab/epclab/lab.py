@@ -44,6 +44,7 @@ class Lab:
         self._take_var()
         try:
             self.clean_leftovers()
+            self._fresh()
             self.certs.make()
             for component in only or self.components:
                 component.start()
@@ -83,6 +84,13 @@ class Lab:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
+
+    def _fresh(self):
+        """Logs, traces and captures are of this run alone; keys and certificates stay."""
+        for path in glob.glob(os.path.join(self.var, "log", "*.log")) + [
+                self.epcscf.trace, self.pcrf.record, self.capture.file]:
+            if os.path.exists(path):
+                os.unlink(path)
 
     def clean_leftovers(self):
         """End what a crashed run left under this var folder, also of components not in use now."""

@@ -1,0 +1,543 @@
+"""What goes wrong at an edge, each against real peers: who is told what, why it says so in the log,
+and that nothing is held afterwards, by our own gauges and by the peers' own counts."""
+import argparse
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+from epclab import addresses as a
+from epclab import tokens
+from epclab.build import build
+from epclab.checks import check_capture, check_core_side, check_leaks
+from epclab.epcscf import RSA_ISSUER, RSA_KID
+from epclab.lab import DEFAULT_VAR, Lab
+from epclab.runner import Runner, check, equal
+from epclab.sipmsg import token
+from epclab.wait import LabError, expect, poll
+from epclab.wic import Refused, WebSocket, Wic, sample
+
+PHONE = f"sip:phone@{a.DOMAIN}"
+# Experimental-Result-Codes of TS 29.214 5.5.
+NOT_AUTHORIZED = 5063
+PERMISSION_DENIED_IN_ROAMING = 5065
+
+
+class Bench:
+    """A lab and what the scenarios need of it again and again."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.mark = 0
+        self.open = []
+
+    def begin(self):
+        self.lab.pcrf.rules()
+        self.lab.baresip.answer_mode("auto")
+        self.lab.kamailio.forget_bindings()
+        self.mark = self.lab.epcscf.log_size()
+        self.before = self.lab.epcscf.metrics()
+
+    def end(self, ignore=()):
+        """Close what is open; then nothing may be held any more."""
+        for wic in self.open:
+            wic.close()
+        self.open = []
+        self.lab.settle(15, ignore)
+        check(poll(lambda: not self.lab.baresip.in_call(), 5), "the phone is still in a call")
+
+    def logged(self, pattern):
+        """The daemon's log must say why, since the scenario began."""
+        return self.lab.epcscf.wait_log(re.compile(pattern, re.I), self.mark)
+
+    def counted(self, name, by=1):
+        grown = self.lab.epcscf.metrics().get(name, 0) - self.before.get(name, 0)
+        check(grown >= by, f"counter {name} grew by {grown:.0f}, expected at least {by}")
+
+    def wic(self, user="alice", **ws):
+        wic = Wic(user, **ws)
+        self.open.append(wic)
+        return wic
+
+    def good_token(self, user="alice", **changes):
+        certs = self.lab.certs
+        kid = tokens.first_kid(os.path.join(self.lab.var, "epcscf", "wwsf-jwks.json"))
+        return tokens.sign(tokens.claims(user, **changes), "ES256", certs.path("wwsf-key.pem"), kid)
+
+    def registered(self, user="alice"):
+        wic = self.wic(user)
+        answer = wic.register_token(self.good_token(user))
+        equal(answer.status, 200, f"REGISTER of {user} with a good token ({answer.first})")
+        check(wic.service_route, "the 200 must carry the core's Service-Route")
+        return wic
+
+    def established(self, wic=None):
+        wic = wic or self.registered()
+        call = wic.invite(PHONE)
+        answer = call.result()
+        equal(answer.status, 200, f"INVITE to the phone ({answer.first})")
+        expect(self.lab.baresip.in_call, 5, "the phone was not in a call")
+        return wic, call
+
+
+# ---- registration -------------------------------------------------------------------------------------
+
+def refused_token(bench, jwt, status, error, reason):
+    wic = bench.wic()
+    answer = wic.register_token(jwt)
+    equal(answer.status, status, f"REGISTER ({answer.first})")
+    challenge = answer.get("WWW-Authenticate")
+    if error:
+        check(f'error="{error}"' in challenge and challenge.startswith("Bearer"),
+              f"WWW-Authenticate says {challenge!r}")
+        check("authz_server=" in challenge, "the challenge must name the authorization server")
+    bench.logged(reason)
+    bench.counted("auth_tokens_refused")
+    equal(bench.lab.kamailio.bindings(), [], "bindings at the core")
+
+
+def expired(bench):
+    refused_token(bench, bench.good_token(exp=1_000_000_000, iat=999_999_000), 401,
+                  "invalid_token", r"token_refused.*expired")
+
+
+def wrong_audience(bench):
+    refused_token(bench, bench.good_token(aud="someone-else"), 401, "invalid_token",
+                  r"token_refused.*audience")
+
+
+def missing_scope(bench):
+    refused_token(bench, bench.good_token(scope="mail"), 401, "invalid_scope",
+                  r"token_refused.*scope")
+
+
+def unsigned(bench):
+    refused_token(bench, tokens.sign(tokens.claims("alice"), "none"), 401, "invalid_token",
+                  r"token_refused.*alg")
+
+
+def broken_signature(bench):
+    jwt = bench.good_token()
+    head, body, signature = jwt.split(".")
+    swapped = ("A" if signature[10] != "A" else "B")
+    refused_token(bench, f"{head}.{body}.{signature[:10]}{swapped}{signature[11:]}", 401,
+                  "invalid_token", r"token_refused.*signature")
+
+
+def hs256_with_public_key(bench):
+    """The classic: the RSA public key as an HMAC secret."""
+    pem = tokens.public_pem(bench.lab.certs.path("rsa-key.pem"))
+    refused_token(bench, tokens.sign(tokens.claims("alice", iss=RSA_ISSUER), "HS256", secret=pem,
+                                     kid=RSA_KID), 401, "invalid_token", r"token_refused.*alg")
+
+
+def rsa_token_is_good(bench):
+    """The counter-test of the one above: same issuer, same key, signed as it should be."""
+    jwt = tokens.sign(tokens.claims("alice", iss=RSA_ISSUER), "RS256",
+                      bench.lab.certs.path("rsa-key.pem"), RSA_KID)
+    wic = bench.wic()
+    equal(wic.register_token(jwt).status, 200, "REGISTER")
+    equal(wic.unregister(f"Bearer {jwt}").status, 200, "de-registration")
+
+
+def other_identity(bench):
+    wic = bench.wic("alice")
+    answer = wic.register_token(bench.good_token("bob"))
+    equal(answer.status, 403, f"alice's REGISTER with bob's token ({answer.first})")
+    bench.logged(r"token_refused.*status=403")
+    equal(bench.lab.kamailio.bindings(), [], "bindings at the core")
+
+
+def foreign_wwsf(bench):
+    wic = bench.wic()
+    answer = wic.register_token(bench.good_token(azp="another-wwsf"))
+    equal(answer.status, 403, f"a token of another WWSF ({answer.first})")
+    bench.logged(r"token_refused.*WWSF")
+
+
+def both_forms_of_the_token(bench):
+    """RFC 8898's form and TS 24.371's form."""
+    for form in ("Bearer {}", 'Bearer access_token="{}"'):
+        wic = bench.wic()
+        text = form.format(bench.good_token())
+        equal(wic.register(text).status, 200, form)
+        equal(wic.unregister(text).status, 200, "de-registration")
+        wic.close()
+
+
+def digest_end_to_end(bench):
+    wic = bench.wic()
+    equal(wic.register_digest().status, 200, "Digest REGISTER")
+    equal(bench.lab.epcscf.gauges()["registrations"], 1, "registrations")
+    wrong = bench.wic("bob")
+    equal(wrong.register_digest("not-the-password").status, 403, "Digest with a wrong password")
+
+
+# ---- handshake ------------------------------------------------------------------------------------------
+
+def wrong_origin(bench):
+    for origin in ("https://evil.example", "null", None):
+        try:
+            WebSocket(origin=origin).close()
+        except Refused as e:
+            equal(e.status, 403, f"handshake with Origin {origin}")
+        else:
+            check(False, f"the handshake with Origin {origin} succeeded")
+    bench.logged(r"origin")
+    bench.counted("wss_refused_origin", 3)
+
+
+def no_subprotocol(bench):
+    try:
+        WebSocket(protocol=None).close()
+    except Refused as e:
+        equal(e.status, 400, "handshake without subprotocol")
+    else:
+        check(False, "the handshake without the sip subprotocol succeeded")
+    bench.counted("wss_refused_protocol")
+
+
+def garbage(bench):
+    """Whatever a browser's script may write on its connection."""
+    wic = bench.wic()
+    wic.ws.send(b"\r\n\r\n")
+    wic.ws.send(b"REGISTER\r\n\r\n")
+    wic.ws.send(b"INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/WSS a.invalid\r\n\r\n")
+    wic.ws.send(os.urandom(300), 2)
+    other = bench.wic()
+    equal(other.register_token(bench.good_token()).status, 200, "REGISTER next to garbage")
+
+
+def not_registered(bench):
+    wic = bench.wic()
+    answer = wic.invite(PHONE).result()
+    check(answer.status in (401, 403), f"INVITE without a registration: {answer.first}")
+    equal(bench.lab.epcscf.gauges()["sessions"], 0, "sessions")
+
+
+# ---- calls ------------------------------------------------------------------------------------------------
+
+def plain_call(bench):
+    wic, call = bench.established()
+    sdp = call.answer.body.decode()
+    for need in ("a=ice-ufrag", "a=fingerprint", "a=rtcp-mux", "UDP/TLS/RTP/SAVPF", "a=candidate"):
+        check(need in sdp, f"the answer to the WIC has no {need}")
+    check("a=group:BUNDLE" not in sdp, "the answer must not accept BUNDLE")
+    if bench.lab.epcscf.policy != "off":
+        equal(bench.lab.pcrf.open_sessions() >= 1, True, "the PCRF holds a session")
+    equal(len(bench.lab.rtpengine.calls()), 1, "calls at the gateway")
+    equal(call.bye().status, 200, "BYE")
+
+
+def spoofed_headers(bench):
+    """What a WIC says about itself does not reach the core."""
+    wic = bench.registered()
+    call = wic.invite(PHONE, from_="sip:bob@ims.test", extra=[
+        ("P-Asserted-Identity", "<sip:bob@ims.test>"), ("P-Served-User", "<sip:bob@ims.test>"),
+        ("P-Charging-Vector", "icid-value=forged;icid-generated-at=192.0.2.9"),
+        ("P-Charging-Function-Addresses", "ccf=192.0.2.9"), ("P-Profile-Key", "<sip:x@y>"),
+        ("Proxy-Authorization", "Bearer " + bench.good_token())])
+    answer = call.result()
+    if answer.status == 200:
+        equal(call.bye().status, 200, "BYE")
+        with open(bench.lab.kamailio.log, errors="replace") as f:
+            asserted = re.findall(r"event=originating method=INVITE pai=(\S+)", f.read())
+        equal(asserted[-1], "sip:alice@ims.test", "the identity that the core saw")
+    else:
+        check(answer.status in (400, 401, 403), f"INVITE with forged headers: {answer.first}")
+
+
+def pcrf_refuses(bench):
+    wic = bench.registered()
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "experimental": NOT_AUTHORIZED})
+    answer = wic.invite(PHONE).result()
+    check(answer.status in (403, 488, 500), f"INVITE that the PCRF refuses: {answer.first}")
+    bench.logged(r"5063|not.?authorized")
+    bench.counted("rx_aaa_refused")
+
+
+def pcrf_refuses_bandwidth(bench):
+    wic = bench.registered()
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "experimental": NOT_AUTHORIZED,
+                          "acceptable": [{"component": 1, "ul": 8000, "dl": 8000}]})
+    answer = wic.invite(PHONE).result()
+    equal(answer.status, 488, f"INVITE refused with Acceptable-Service-Info ({answer.first})")
+    bench.counted("rx_aaa_refused")
+
+
+def pcrf_silent(bench):
+    """required: 503; optional: the call goes on."""
+    wic = bench.registered()
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "drop": True})
+    call = wic.invite(PHONE)
+    answer = call.result()
+    if bench.lab.epcscf.policy == "required":
+        equal(answer.status, 503, f"INVITE with a silent PCRF ({answer.first})")
+    else:
+        equal(answer.status, 200, f"INVITE with a silent PCRF ({answer.first})")
+        equal(call.bye().status, 200, "BYE")
+    bench.counted("rx_timeout")
+    bench.logged(r"rx|policy|diameter")
+
+
+def pcrf_slow(bench):
+    """An answer after our timeout: the session that it opened is closed again."""
+    wic = bench.registered()
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "delay_ms": 3500})
+    call = wic.invite(PHONE)
+    answer = call.result()
+    if answer.status == 200:
+        call.bye()
+    expect(lambda: bench.lab.pcrf.open_sessions() == 0 and
+           bench.lab.epcscf.metrics().get("rx_late", 0) > bench.before.get("rx_late", 0), 10,
+           "the late session was not closed")
+
+
+def pcrf_aborts(bench):
+    """ASR in the middle of a call: both sides get BYE."""
+    wic = bench.registered()
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "abort_after_ms": 1000, "abort_cause": 0})
+    _, call = bench.established(wic)
+    call.wait_bye()
+    check(poll(lambda: not bench.lab.baresip.in_call(), 5), "the phone got no BYE")
+    bench.logged(r"policy-push|abort|ASR")
+    bench.counted("rx_asr")
+
+
+def pcrf_gone(bench):
+    """The PCRF's process dies before the call."""
+    lab = bench.lab
+    wic = bench.registered()
+    lab.pcrf.kill()
+    try:
+        call = wic.invite(PHONE)
+        answer = call.result(20)
+        if lab.epcscf.policy == "required":
+            equal(answer.status, 503, f"INVITE without a PCRF ({answer.first})")
+            bench.logged(r"policy|rx|diameter")
+        else:
+            equal(answer.status, 200, f"INVITE without a PCRF ({answer.first})")
+            equal(call.bye(15).status, 200, "BYE")
+        bench.end()
+    finally:
+        lab.pcrf.start()
+        expect(lambda: _pcrf_back(lab), 25, "the PCRF did not come back")
+
+
+def pcrf_dies_mid_call(bench):
+    """An established call survives its PCRF; its release does not hang on the missing STA."""
+    lab = bench.lab
+    _, call = bench.established()
+    lab.pcrf.kill()
+    try:
+        equal(call.bye(15).status, 200, "BYE without a PCRF")
+        bench.end()
+    finally:
+        lab.pcrf.start()
+        expect(lambda: _pcrf_back(lab), 25, "the PCRF did not come back")
+
+
+def _pcrf_back(lab):
+    """Connected again: what /health says where the PCRF is required; else a call that asks it."""
+    if lab.epcscf.policy == "required":
+        return lab.epcscf.is_ready()
+    return lab.pcrf.is_ready()
+
+
+def gateway_gone(bench):
+    lab = bench.lab
+    wic = bench.registered()
+    lab.rtpengine.kill()
+    try:
+        answer = wic.invite(PHONE).result(20)
+        check(answer.status in (500, 503), f"INVITE without a gateway: {answer.first}")
+        bench.logged(r"gateway|rtpengine|status=503")
+        bench.counted("gateway_timeouts")
+        bench.end()
+    finally:
+        lab.rtpengine.start()
+
+
+def gateway_dies_mid_call(bench):
+    lab = bench.lab
+    _, call = bench.established()
+    lab.rtpengine.kill()
+    try:
+        equal(call.bye(15).status, 200, "BYE without a gateway")
+        bench.end()
+    finally:
+        lab.rtpengine.start()
+
+
+def wic_vanishes(bench):
+    """No BYE, no close frame: the phone is told, everything is released."""
+    wic, _ = bench.established()
+    wic.vanish()
+    bench.open.remove(wic)
+    check(poll(lambda: not bench.lab.baresip.in_call(), 12), "the phone got no BYE")
+    bench.logged(r"flow|connection|lost")
+
+
+def wic_vanishes_while_ringing(bench):
+    bench.lab.baresip.answer_mode("manual")
+    wic = bench.registered()
+    wic.invite(PHONE).provisional()
+    wic.vanish()
+    bench.open.remove(wic)
+    check(poll(lambda: not bench.lab.baresip.in_call(), 12), "the phone still rings")
+
+
+def caller_gives_up(bench):
+    """CANCEL while it rings."""
+    bench.lab.baresip.answer_mode("manual")
+    wic = bench.registered()
+    call = wic.invite(PHONE)
+    call.provisional()
+    equal(wic.final(call.cancel()).status, 200, "CANCEL")
+    equal(call.result().status, 487, "INVITE")
+    check(poll(lambda: not bench.lab.baresip.in_call(), 5), "the phone still rings")
+
+
+def phone_hangs_up(bench):
+    _, call = bench.established()
+    bench.lab.baresip.hangup()
+    call.wait_bye()
+
+
+def called_by_the_phone(bench):
+    """Terminating call, refused by the WIC."""
+    wic = bench.registered()
+    since = bench.lab.baresip.dial("sip:alice@ims.test")
+    invite = wic.wait(lambda m: m.method == "INVITE" and not m.is_response)
+    sdp = invite.body.decode()
+    for need in ("a=ice-ufrag", "a=fingerprint", "a=setup:actpass", "UDP/TLS/RTP/SAVPF"):
+        check(need in sdp, f"the offer to the WIC has no {need}")
+    wic.send(invite.reply(486, "Busy Here", tag=token()))
+    closed = bench.lab.baresip.control.wait_event("CALL_CLOSED", since)
+    check("486" in closed["param"], f"the phone saw {closed['param']}")
+
+
+def called_after_it_left(bench):
+    """The core still knows the binding, the connection is gone: 430 or 480, never a hang."""
+    wic = bench.registered()
+    wic.vanish()
+    bench.open.remove(wic)
+    since = bench.lab.baresip.dial("sip:alice@ims.test")
+    closed = bench.lab.baresip.control.wait_event("CALL_CLOSED", since, 15)
+    check(re.search(r"4\d\d", closed["param"]), f"the phone saw {closed['param']}")
+
+
+def wic_calls_wic(bench):
+    """Through the core and back, on one shard or across two."""
+    alice, bob = bench.registered("alice"), bench.registered("bob")
+    call = alice.invite("sip:bob@ims.test", sample("chromium-audio-video.sdp"))
+    invite = bob.wait(lambda m: m.method == "INVITE" and not m.is_response)
+    bob.send(invite.reply(180, "Ringing", [("Contact", bob.contact)], tag="b1"))
+    call.provisional()
+    bob.send(invite.reply(603, "Decline", tag="b1"))
+    equal(call.result().status, 603, "INVITE")
+
+
+def malformed_offer(bench):
+    wic = bench.registered()
+    for sdp in (b"v=0\r\nm=audio 5 UDP/TLS/RTP/SAVPF /\r\n", b"rubbish", b"v=0\r\n" * 50):
+        answer = wic.invite(PHONE, sdp).result()
+        check(400 <= answer.status < 600, f"INVITE with a broken SDP: {answer.first}")
+    bench.counted("sdp_refused")
+
+
+def stopped_mid_call(bench):
+    """SIGTERM: calls end with BYE, gateway and PCRF are told, the daemon ends with status 0."""
+    lab = bench.lab
+    _, call = bench.established()
+    lab.epcscf.stop_seconds = 15
+    status = lab.epcscf.stop()
+    bench.open = []
+    try:
+        equal(status, 0, "exit status of the daemon")
+        check(poll(lambda: not lab.baresip.in_call(), 5), "the phone got no BYE")
+        equal(lab.rtpengine.calls(), [], "calls at the gateway")
+        check(poll(lambda: lab.pcrf.open_sessions() == 0, 5), "the PCRF still holds a session")
+    finally:
+        lab.epcscf.start()
+
+
+REGISTRATION = [both_forms_of_the_token, digest_end_to_end, rsa_token_is_good, expired,
+                wrong_audience, missing_scope, unsigned, broken_signature, hs256_with_public_key,
+                other_identity, foreign_wwsf]
+HANDSHAKE = [wrong_origin, no_subprotocol, garbage, not_registered]
+CALLS = [plain_call, spoofed_headers, caller_gives_up, phone_hangs_up, called_by_the_phone,
+         called_after_it_left, wic_calls_wic, malformed_offer, wic_vanishes,
+         wic_vanishes_while_ringing, gateway_gone, gateway_dies_mid_call]
+RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_silent, pcrf_slow, pcrf_aborts, pcrf_gone,
+      pcrf_dies_mid_call]
+# In the other modes only what the mode changes.
+BY_POLICY = {"required": REGISTRATION + HANDSHAKE + CALLS + RX + [stopped_mid_call],
+             "optional": [plain_call, pcrf_refuses, pcrf_silent, pcrf_gone],
+             "off": [plain_call, wic_vanishes]}
+
+
+def one_scenario(bench, function):
+    bench.begin()
+    try:
+        function(bench)
+    except BaseException:
+        for wic in bench.open:
+            wic.close()
+        bench.open = []
+        if not bench.lab.epcscf.alive():
+            raise LabError(f"{function.__name__}: the daemon has ended", bench.lab.epcscf.log) from None
+        raise
+    bench.end()
+
+
+def one_lab(run, options, shards, policy):
+    wanted = [f for f in BY_POLICY[policy] if options.k in f.__name__]
+    if not wanted:
+        return
+    title = f"{shards} shard{'s' if shards > 1 else ''}, policy {policy}: "
+    lab = Lab(os.path.join(options.var, f"{shards}-{policy}"), shards, policy, options.preset)
+    if policy == "off":
+        lab.components.remove(lab.pcrf)
+    if not run.run(title + "the lab starts", lab.start):
+        return
+    bench = Bench(lab)
+    try:
+        if policy == "off":
+            lab.pcrf.rules = lambda *_: None
+        for function in wanted:
+            name = function.__name__.replace("_", " ")
+            if not run.run(title + name, one_scenario, bench, function) and not lab.epcscf.alive():
+                lab.epcscf.stop()
+                lab.epcscf.start()
+        status = lab.epcscf.stop()
+        run.run(title + "the daemon ends well", equal, status, 0, "exit status")
+        lab.capture.stop()
+        run.run(title + "every captured message decodes", check_capture, lab.capture.file, shards,
+                policy != "off")
+        run.run(title + "the core saw no WebRTC", check_core_side, lab.capture.file, shards)
+        run.run(title + "nothing leaks", check_leaks, lab)
+    finally:
+        lab.stop()
+
+
+def main():
+    p = argparse.ArgumentParser(prog="tests/fault/run", description=__doc__)
+    p.add_argument("--preset", default="dev")
+    p.add_argument("--shards", default="1,2", help="numbers of shards to run with")
+    p.add_argument("--policy", default="required,optional,off")
+    p.add_argument("--var", default=os.path.join(DEFAULT_VAR, "fault"))
+    p.add_argument("-k", default="", help="only scenarios whose name holds this text")
+    p.add_argument("--no-build", action="store_true")
+    options = p.parse_args()
+    run = Runner("fault")
+    if not options.no_build and not run.run("build", build, options.preset):
+        return run.finish()
+    for shards in (int(s) for s in options.shards.split(",")):
+        for policy in options.policy.split(","):
+            one_lab(run, options, shards, policy)
+    return run.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""The parts of tests/run; each gives how many tests passed and failed. A part that cannot run at all
+has failed: nothing is skipped in silence."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+TESTS = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(TESTS)
+COUNT = re.compile(r"^(\d+) passed, (\d+) failed$")
+LABELS = ("unit", "golden", "fuzz", "replay")
+# Enough for each part on two slow cores; a hang must not eat the whole run.
+SECONDS = {"build": 1500, "ctest": 900, "scenarios": 1200}
+
+
+class Missing(Exception):
+    """Something that the part needs cannot be had."""
+
+
+def install(*groups):
+    if subprocess.run(["sh", os.path.join(TESTS, "lab", "install.sh"), *groups],
+                      stdin=subprocess.DEVNULL).returncode:
+        raise Missing(f"packages of the groups {' '.join(groups)} are missing")
+
+
+def built(preset):
+    sys.path.insert(0, os.path.join(TESTS, "lab"))
+    from epclab.build import build
+    from epclab.wait import LabError
+    try:
+        build(preset, say=print)
+    except LabError as e:
+        with open(e.log, errors="replace") as f:
+            sys.stdout.writelines(f.readlines()[-40:])
+        raise Missing(str(e)) from None
+
+
+def ctest(preset, labels=None, wrapper=()):
+    """Run ctest in build/<preset>; counts tests that failed or could not run."""
+    command = [*wrapper, "ctest", "--test-dir", os.path.join(ROOT, "build", preset), "-j", "2",
+               "--output-on-failure", "--no-tests=error"]
+    if labels:
+        command += ["-L", "^(" + "|".join(labels) + ")$"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace",
+                          timeout=SECONDS["ctest"])
+    sys.stdout.write(done.stdout)
+    found = re.search(r"(\d+) tests? failed out of (\d+)", done.stdout)
+    if not found:
+        raise Missing(f"ctest in build/{preset} found no test")
+    failed, total = int(found.group(1)), int(found.group(2))
+    return total - failed, failed
+
+
+def scenarios(*command):
+    """Run one of our own scenario programs and take the counts of its last count line."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace") as child:
+        counts, end = None, time.monotonic() + SECONDS["scenarios"]
+        for line in child.stdout:
+            found = COUNT.match(line.strip())
+            if found:
+                counts = int(found.group(1)), int(found.group(2))
+            else:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+            if time.monotonic() > end:
+                child.terminate()
+        status = child.wait()
+    if counts is None:
+        raise Missing(f"{' '.join(os.path.relpath(c, ROOT) if os.path.isabs(c) else c for c in command)}"
+                      f" ended with status {status} before any scenario")
+    passed, failed = counts
+    return passed, failed if failed or status == 0 else 1
+
+
+def label(name):
+    def part():
+        install("build")
+        built("dev")
+        return ctest("dev", [name])
+    return part
+
+
+def dev():
+    """Everything that ctest knows, in the dev build: each test once."""
+    install("build")
+    built("dev")
+    return ctest("dev")
+
+
+def asan():
+    install("build")
+    built("asan")
+    return ctest("asan", LABELS)
+
+
+def tsan():
+    install("build")
+    built("tsan")
+    # ThreadSanitizer needs its own part of the address space; some kernels randomise into it.
+    fixed = ["setarch", "-R"] if shutil.which("setarch") and not subprocess.run(
+        ["setarch", "-R", "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode else []
+    return ctest("tsan", ["unit"], fixed)
+
+
+def clang():
+    install("build", "clang")
+    built("clang")
+    return 1, 0
+
+
+def peers():
+    install("build", "peers")
+    built("dev")
+    return scenarios(sys.executable, os.path.join(TESTS, "lab", "peers.py"), "--preset", "dev")
+
+
+def fault():
+    install("build", "peers")
+    built("dev")
+    return scenarios(os.path.join(TESTS, "fault", "run"), "--preset", "dev")
+
+
+def browser():
+    install("build", "peers", "browser")
+    built("dev")
+    passed = failed = 0
+    for shards in ("1", "2"):
+        p, f = scenarios(os.path.join(TESTS, "lab", "run"), "--call", "--preset", "dev",
+                         "--shards", shards, "--var",
+                         os.path.join(TESTS, "lab", "var", f"browser-{shards}"))
+        passed, failed = passed + p, failed + f
+    return passed, failed
+
+
+PARTS = {"dev": dev, "asan": asan, "tsan": tsan, "clang": clang, "peers": peers, "fault": fault,
+         "browser": browser, **{name: label(name) for name in LABELS}}
+ALL = ("dev", "peers", "fault", "browser", "asan", "tsan", "clang")
+
+
+def main(wanted):
+    unknown = [name for name in wanted if name not in PARTS]
+    if unknown:
+        print(f"unknown part {unknown[0]}; there are: {' '.join(PARTS)}", file=sys.stderr)
+        return 2
+    passed = failed = 0
+    table = []
+    for name in wanted or ALL:
+        print(f"== {name}", flush=True)
+        start = time.monotonic()
+        try:
+            p, f = PARTS[name]()
+            note = ""
+        except (Missing, subprocess.TimeoutExpired) as e:
+            p, f, note = 0, 1, f" ({e})"
+        passed, failed = passed + p, failed + f
+        table.append(f"{name:8} {p:4} passed {f:3} failed {time.monotonic() - start:6.0f} s{note}")
+    print("\n" + "\n".join(table))
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
