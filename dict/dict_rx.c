@@ -6,6 +6,7 @@
  * Load it after other dictionaries (dict_nasreq, dict_dcca_3gpp), since their rules on the shared
  * commands must go: see rx_dict_relax(). */
 #include "dict_load.h"
+#include "fdx.h"
 
 #include <freeDiameter/extension.h>
 
@@ -16,9 +17,6 @@
 #include <string.h>
 
 #define RX_JSON "rx.json"
-
-/* What the library looks up; its headers do not declare it. */
-int fd_ext_init(int major, int minor, char *conffile);
 
 static int slurp(const char *path, char **out, size_t *n)
 {

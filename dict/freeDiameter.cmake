@@ -21,7 +21,9 @@ function(epc_fdx name)
   cmake_parse_arguments(F "STOCK" "" "SOURCES;LIBS" ${ARGN})
   add_library(${name} MODULE ${F_SOURCES})
   set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".fdx"
+    C_VISIBILITY_PRESET hidden
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fdx)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/dict)
   target_link_libraries(${name} PRIVATE FreeDiameter::core ${F_LIBS})
   if(F_STOCK AND EPC_SANITIZE)
     target_compile_options(${name} PRIVATE -fno-sanitize=all)

@@ -1,0 +1,122 @@
+/* Embeds libfdcore: start in its order, stop with DPR, and the handshake with epcscf_rx.fdx. */
+#include "diameter/diameter.h"
+
+#include "diameter_priv.h"
+#include "rx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct epc_diameter {
+    struct epc_rx_host host;
+    const struct epc_rx_ext *ext;
+};
+
+/* libfdcore is one per process, and its extension finds us by a symbol: this is what it finds. */
+static struct epc_diameter *current;
+
+const struct epc_rx_host *epc_rx_attach(const struct epc_rx_ext *ext)
+{
+    if (!current || current->ext || ext->abi != EPC_RX_ABI)
+        return NULL;
+    current->ext = ext;
+    return &current->host;
+}
+
+static enum epc_err fail(const char *file, const char *what)
+{
+    epc_log(EPC_LOG_ERROR, "diameter", "event=start-failed file=%s reason=\"%s\"", file, what);
+    return EPC_EIO;
+}
+
+static enum epc_err configure(struct epc_diameter *d, const char *file)
+{
+    if (access(file, R_OK) != 0)
+        return fail(file, strerror(errno));
+    if (fd_core_parseconf(file))
+        return fail(file, "the file or an extension in it was refused; see the lines above");
+    if (!d->ext)
+        return fail(file, "no LoadExtension line for epcscf_rx.fdx");
+    epc_fdlog_hooks();
+    return epc_endpoints_complete(file);
+}
+
+static enum epc_err run(struct epc_diameter *d, const char *file)
+{
+    enum epc_err e = configure(d, file);
+    if (e)
+        return e;
+    if (fd_core_start() || fd_core_waitstartcomplete())
+        return fail(file, "freeDiameter did not start; see the lines above");
+    e = d->ext->start();
+    if (e)
+        return fail(file, "the sender thread did not start");
+    epc_log(EPC_LOG_INFO, "diameter", "event=started identity=%s realm=%s", fd_g_config->cnf_diamid,
+            fd_g_config->cnf_diamrlm);
+    return EPC_OK;
+}
+
+static void shut_down(void)
+{
+    (void)fd_core_shutdown();
+    (void)fd_core_wait_shutdown_complete();
+    epc_fdlog_remove();
+}
+
+enum epc_err epc_diameter_start(struct epc_diameter **out, const struct epc_cfg_policy *cfg)
+{
+    const char *file = cfg->diameter_config;
+    if (current || !file)
+        return fail(file ? file : "(none)", current ? "already started" : "no file is configured");
+    struct epc_diameter *d = calloc(1, sizeof *d);
+    if (!d)
+        return EPC_ENOMEM;
+    d->host = (struct epc_rx_host){
+        .abi = EPC_RX_ABI,
+        .cfg = cfg,
+        .post = epc_shard_post,
+        .shard_index = epc_shard_index,
+        .timer_start = epc_timer_start,
+        .timer_stop = epc_timer_stop,
+        .doom = epc_shard_doom,
+        .info_free = epc_service_info_free,
+    };
+    current = d;
+    epc_fdlog_install();
+    enum epc_err e = fd_core_initialize() ? fail(file, "libfdcore does not initialise") : EPC_OK;
+    if (!e) {
+        e = run(d, file);
+        if (e)
+            shut_down();
+    }
+    if (e) {
+        current = NULL;
+        free(d);
+        return e;
+    }
+    *out = d;
+    return EPC_OK;
+}
+
+void epc_diameter_stop(struct epc_diameter *d)
+{
+    if (!d)
+        return;
+    d->ext->stop(); /* while the peers are still there to hear the STRs */
+    shut_down();    /* DPR, then the end of its threads */
+    epc_log(EPC_LOG_INFO, "diameter", "event=stopped");
+    current = NULL;
+    free(d);
+}
+
+struct epc_policy_client *epc_diameter_client(struct epc_diameter *d)
+{
+    return d->ext->client;
+}
+
+unsigned epc_diameter_open_peers(const struct epc_diameter *d)
+{
+    return d->ext->open_peers();
+}

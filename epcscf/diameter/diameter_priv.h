@@ -1,0 +1,23 @@
+/* Private to diameter/. */
+#ifndef EPC_DIAMETER_PRIV_H
+#define EPC_DIAMETER_PRIV_H
+
+#include "base/base.h"
+
+#include <freeDiameter/freeDiameter-host.h>
+#include <freeDiameter/libfdcore.h>
+#include <freeDiameter/libfdproto.h>
+
+/** fdlog.c: freeDiameter's own log into ours, and peers that come and go as lines of ours. */
+void epc_fdlog_install(void);
+void epc_fdlog_hooks(void); /**< after fd_core_parseconf() */
+void epc_fdlog_remove(void);
+
+/** endpoints.c: the loopback addresses that @p file names with ListenOn, and one when the host has
+ *  nothing else: freeDiameter ignores such lines, and does not start without an address.
+ *  After fd_core_parseconf(), before fd_core_start(). @return EPC_OK, EPC_EIO (logged) */
+enum epc_err epc_endpoints_complete(const char *file) EPC_MUST_CHECK;
+/** One ListenOn value of a line of configuration. @return false: the line has none. */
+bool epc_endpoints_parse_line(const char *line, char *out, size_t cap);
+
+#endif
