@@ -1,0 +1,256 @@
+/* Bindings: made from a 200, refreshed, replaced, forgotten. */
+#include "registration/registration_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+char *reg_key(const char *impi, const sip_contact_t *contact)
+{
+    struct epc_buf b = {0};
+    struct epc_str instance = reg_param(contact, "+sip.instance=");
+    epc_buf_printf(&b, "%s\n", impi);
+    if (instance.p) {
+        for (size_t i = 0; i < instance.n; i++) { /* URNs compare without regard to case */
+            char c = instance.p[i];
+            c = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+            epc_buf_add(&b, &c, 1);
+        }
+        epc_buf_adds(&b, "\n");
+        epc_buf_addstr(&b, reg_param(contact, "reg-id="));
+    } else {
+        char uri[1024];
+        issize_t n = url_e(uri, (isize_t)sizeof uri, contact->m_url);
+        epc_buf_adds(&b, n > 0 && (size_t)n < sizeof uri ? uri : "?");
+    }
+    return epc_buf_take(&b, NULL);
+}
+
+/* ---- what a 200 grants ---------------------------------------------------------------------- */
+
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+void reg_grant_free(struct reg_grant *g)
+{
+    if (!g)
+        return;
+    free_list(g->impus);
+    free_list(g->service_route);
+    free(g->impi);
+    free(g->username);
+    free(g->contact);
+    free(g->contact_params);
+    free(g->wwsf);
+    free(g->charging);
+    free(g->aor);
+    free(g->home);
+    free(g->key);
+    free(g);
+}
+
+/* Takes @p text. False when out of memory or too many. */
+static bool append(char ***list, size_t *n, char *text)
+{
+    enum { MOST = 256 };
+    char **grown = text && *n < MOST ? realloc(*list, (*n + 2) * sizeof *grown) : NULL;
+    if (!grown) {
+        free(text);
+        return false;
+    }
+    grown[(*n)++] = text;
+    grown[*n] = NULL;
+    *list = grown;
+    return true;
+}
+
+/* All URIs of a header, in order. */
+static bool read_uris(msg_t *msg, const char *name, bool identities, char ***list, size_t *n)
+{
+    for (unsigned i = 0;; i++) {
+        struct epc_str rest = epc_sip_get(msg, name, i);
+        if (!rest.p)
+            break;
+        while (rest.p) {
+            struct epc_str uri = reg_item_uri(reg_next_item(&rest));
+            if (uri.n == 0)
+                continue;
+            char *text = identities ? epc_auth_canonical_impu(uri) : NULL;
+            if (!append(list, n, text ? text : epc_str_dup(uri)))
+                return false;
+        }
+    }
+    if (*list)
+        return true;
+    *list = calloc(1, sizeof **list);
+    return *list != NULL;
+}
+
+static char *contact_params(const sip_contact_t *c)
+{
+    struct epc_buf b = {0};
+    const char *instance = msg_header_find_param((const msg_common_t *)c, "+sip.instance=");
+    const char *reg_id = msg_header_find_param((const msg_common_t *)c, "reg-id=");
+    if (instance)
+        epc_buf_printf(&b, ";+sip.instance=%s", instance);
+    if (reg_id)
+        epc_buf_printf(&b, ";reg-id=%s", reg_id);
+    return epc_buf_take(&b, NULL);
+}
+
+static char *contact_uri(const sip_contact_t *c)
+{
+    char uri[1024];
+    issize_t n = url_e(uri, (isize_t)sizeof uri, c->m_url);
+    return n > 0 && (size_t)n < sizeof uri ? epc_str_dup(epc_str_c(uri)) : NULL;
+}
+
+static char *dup_or_null(const char *s)
+{
+    return s ? epc_str_dup(epc_str_c(s)) : NULL;
+}
+
+struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s,
+                                uint32_t expires_s)
+{
+    size_t n_routes = 0;
+    struct reg_grant *g = calloc(1, sizeof *g);
+    if (!g)
+        return NULL;
+    struct epc_flow *flow = epc_wss_flow(tx->rec->r->wss, tx->rec->flow_id);
+    const struct epc_cfg_origin *origin = flow ? epc_flow_origin(flow) : NULL;
+    const char *wwsf = tx->id ? tx->id->wwsf : origin ? origin->wwsf : NULL;
+    struct epc_str charging = epc_sip_get(resp, "P-Charging-Function-Addresses", 0);
+    g->mode = tx->mode;
+    g->ob = tx->ob;
+    g->expires_at_ms = epc_now_ms() + (uint64_t)expires_s * 1000;
+    g->core_expires_at_ms = epc_now_ms() + (uint64_t)core_expires_s * 1000;
+    g->token_expires_at_s = tx->id ? tx->id->expires_at_s : 0;
+    g->impi = dup_or_null(tx->impi);
+    g->username = dup_or_null(tx->username);
+    g->wwsf = dup_or_null(wwsf);
+    g->aor = dup_or_null(tx->aor);
+    g->home = dup_or_null(tx->home);
+    g->charging = charging.p ? epc_str_dup(charging) : NULL;
+    g->contact = contact_uri(tx->contact);
+    g->contact_params = contact_params(tx->contact);
+    g->key = g->impi ? reg_key(g->impi, tx->contact) : NULL;
+    bool ok = read_uris(resp, "P-Associated-URI", true, &g->impus, &g->n_impus) &&
+              read_uris(resp, "Service-Route", false, &g->service_route, &n_routes);
+    if (ok && g->n_impus == 0)
+        ok = append(&g->impus, &g->n_impus, dup_or_null(tx->aor));
+    if (!ok || !g->impi || !g->aor || !g->home || !g->contact || !g->contact_params || !g->key) {
+        reg_grant_free(g);
+        return NULL;
+    }
+    return g;
+}
+
+/* ---- in force ------------------------------------------------------------------------------- */
+
+static void free_grant(void *grant)
+{
+    reg_grant_free(grant);
+}
+
+static void on_expiry(void *arg)
+{
+    reg_event(arg, REG_EV_EXPIRED);
+}
+
+static void on_grace_over(void *arg)
+{
+    reg_event(arg, REG_EV_GRACE_OVER);
+}
+
+static void set_registered(const struct reg_record *rec, bool registered)
+{
+    struct epc_flow *f = rec->flow_open ? epc_wss_flow(rec->r->wss, rec->flow_id) : NULL;
+    if (f)
+        epc_flow_set_registered(f, registered);
+}
+
+static void publish(struct reg_record *rec)
+{
+    const struct reg_grant *g = rec->grant;
+    rec->public = (struct epc_binding){.flow_id = rec->flow_id,
+                                       .impi = g->impi,
+                                       .impus = (const char *const *)g->impus,
+                                       .n_impus = g->n_impus,
+                                       .service_route = (const char *const *)g->service_route,
+                                       .contact = g->contact,
+                                       .mode = g->mode,
+                                       .wwsf = g->wwsf,
+                                       .expires_at_ms = g->expires_at_ms,
+                                       .token_expires_at_s = g->token_expires_at_s,
+                                       .charging_functions = g->charging};
+}
+
+/* An older binding of the same IMPI, instance and reg-id ends before the new one begins. */
+static void end_older(struct reg_record *rec, const char *key)
+{
+    struct epc_hnode *n = epc_hash_find(&rec->r->by_key, epc_hash_bytes(key, strlen(key)), key);
+    struct reg_record *old = n ? EPC_CONTAINER(n, struct reg_record, by_key) : NULL;
+    if (old && old != rec)
+        reg_event(old, REG_EV_REPLACED);
+}
+
+void reg_bind(struct reg_record *rec)
+{
+    struct epc_reg *r = rec->r;
+    struct reg_grant *g = rec->tx->grant;
+    char id[EPC_LOG_ID_LEN];
+    rec->tx->grant = NULL;
+    if (rec->tx->id) {
+        rec->checked_hash = rec->tx->id->token_hash;
+        rec->checked_until_s = rec->tx->id->expires_at_s;
+    }
+    end_older(rec, g->key);
+    if (rec->grant) {
+        epc_hash_del(&r->by_key, &rec->by_key);
+        epc_shard_doom(r->sh, free_grant, rec->grant); /* rooms above may still read it this turn */
+    } else {
+        epc_count_add(EPC_C_REG_BINDINGS, 1);
+    }
+    rec->grant = g;
+    epc_hash_add(&r->by_key, &rec->by_key, epc_hash_bytes(g->key, strlen(g->key)));
+    publish(rec);
+    rec->failures = 0;
+    uint64_t now = epc_now_ms();
+    epc_timer_start(r->sh, &rec->expiry, g->expires_at_ms > now ? g->expires_at_ms - now : 0, on_expiry,
+                    rec);
+    set_registered(rec, true);
+    epc_log(EPC_LOG_INFO, "registration",
+            "event=registered flow=%llx impi=%s mode=%s expires_s=%llu impus=%zu",
+            (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(g->impi), id),
+            g->mode == EPC_MODE_TOKEN ? "token" : "digest",
+            (unsigned long long)(g->expires_at_ms - now) / 1000, g->n_impus);
+}
+
+void reg_forget(struct reg_record *rec, const char *why)
+{
+    struct epc_reg *r = rec->r;
+    char id[EPC_LOG_ID_LEN];
+    epc_log(EPC_LOG_INFO, "registration", "event=unregistered flow=%llx impi=%s reason=\"%s\"",
+            (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(rec->grant->impi), id), why);
+    epc_timer_stop(r->sh, &rec->expiry);
+    epc_timer_stop(r->sh, &rec->grace);
+    if (r->gone)
+        r->gone(r->gone_arg, &rec->public, why);
+    epc_hash_del(&r->by_key, &rec->by_key);
+    epc_shard_doom(r->sh, free_grant, rec->grant);
+    rec->grant = NULL;
+    rec->checked_hash = rec->checked_until_s = 0;
+    set_registered(rec, false);
+    epc_count_add(EPC_C_REG_BINDINGS, -1);
+    epc_count(EPC_C_REG_REMOVED);
+}
+
+void reg_start_grace(struct reg_record *rec)
+{
+    epc_timer_start(rec->r->sh, &rec->grace, rec->r->cfg->registration.flow_loss_grace_ms, on_grace_over,
+                    rec);
+}

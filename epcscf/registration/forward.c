@@ -1,0 +1,220 @@
+/* REGISTER towards the core (TS 24.229 5.2.2, TS 33.203 Annex U). */
+#include "registration/registration_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add_quoted_param(struct epc_buf *b, const char *name, const char *value)
+{
+    epc_buf_printf(b, ", %s=\"", name);
+    for (const char *c = value; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            epc_buf_adds(b, "\\");
+        epc_buf_add(b, c, 1);
+    }
+    epc_buf_adds(b, "\"");
+}
+
+/* Digest credentials without an answer to any challenge. */
+static enum epc_err add_shell(const struct epc_cfg_registration *cfg, msg_t *msg, const char *username,
+                              const char *home, const char *integrity, bool tna)
+{
+    struct epc_buf b = {0};
+    epc_buf_printf(&b, "Digest username=\"%s\", realm=\"%s\", nonce=\"\", uri=\"sip:%s\", response=\"\"",
+                   username, home, home);
+    if (integrity)
+        add_quoted_param(&b, "integrity-protected", integrity);
+    if (tna && cfg->authorization_entity_param && *cfg->authorization_entity_param &&
+        cfg->authorization_entity)
+        add_quoted_param(&b, cfg->authorization_entity_param, cfg->authorization_entity);
+    enum epc_err err = b.failed ? EPC_ENOMEM : epc_sip_add(msg, "Authorization", "%s", b.p);
+    epc_buf_free(&b);
+    return err;
+}
+
+/* Path, charging and the network that the WIC visits: the same for whoever plays the UE. */
+static enum epc_err dress(struct epc_reg *r, msg_t *msg, uint64_t flow_id, bool ob)
+{
+    const struct epc_cfg_sip *cfg = &r->cfg->sip;
+    const sip_t *sip = reg_sip_of(msg);
+    bool v6 = strchr(cfg->core_host, ':') && cfg->core_host[0] != '[';
+    char icid[33];
+    epc_random_hex(icid, 16);
+    epc_sip_remove(msg, "Route");
+    epc_sip_remove(msg, "P-Visited-Network-ID");
+    epc_sip_remove(msg, "P-Charging-Vector");
+    enum epc_err err = epc_sip_add_path(r->sip, msg, flow_id, ob);
+    if (err == EPC_OK && !sip_has_feature(sip->sip_require, "path"))
+        err = epc_sip_add(msg, "Require", "path");
+    if (err == EPC_OK && !sip_has_feature(sip->sip_supported, "path"))
+        err = epc_sip_add(msg, "Supported", "path");
+    if (err == EPC_OK)
+        err = epc_sip_add(msg, "P-Visited-Network-ID", "\"%s\"", cfg->visited_network);
+    bool ioi = cfg->ioi && *cfg->ioi;
+    if (err == EPC_OK) /* type 1 IOI: TS 24.229 7.2A.5 */
+        err = epc_sip_add(msg, "P-Charging-Vector", "icid-value=%s;icid-generated-at=%s%s%s%s%s%s", icid,
+                          v6 ? "[" : "", cfg->core_host, v6 ? "]" : "",
+                          ioi ? ";orig-ioi=\"Type 1" : "", ioi ? cfg->ioi : "", ioi ? "\"" : "");
+    return err;
+}
+
+/* TS 24.229 7.2A.2: what this node says about the TLS connection below a Digest registration. */
+static const char *digest_integrity(const struct reg_tx *tx)
+{
+    if (tx->rec->grant)
+        return "tls-yes";
+    return tx->has_response ? "tls-pending" : NULL;
+}
+
+static enum epc_err set_digest(const struct reg_tx *tx, msg_t *msg)
+{
+    const struct epc_cfg_registration *cfg = &tx->rec->r->cfg->registration;
+    const char *integrity = digest_integrity(tx);
+    sip_authorization_t *au = reg_sip_of(msg)->sip_authorization;
+    if (!au)
+        return add_shell(cfg, msg, tx->username, tx->home, integrity, false);
+    /* Ours alone to say, as is integrity-protected, which the header policy has removed. */
+    if (cfg->authorization_entity_param)
+        while (msg_header_remove_param((msg_common_t *)au, cfg->authorization_entity_param) > 0)
+            ;
+    if (integrity) {
+        const char *param = su_sprintf(msg_home(msg), "integrity-protected=\"%s\"", integrity);
+        if (!param || msg_header_replace_param(msg_home(msg), (msg_common_t *)au, param) < 0)
+            return EPC_ENOMEM;
+    }
+    msg_fragment_clear(au->au_common);
+    return EPC_OK;
+}
+
+static enum epc_err set_tna(const struct epc_reg *r, msg_t *msg, const char *impi, const char *home)
+{
+    const struct epc_cfg_registration *cfg = &r->cfg->registration;
+    epc_sip_remove(msg, "Authorization");
+    epc_sip_remove(msg, "Proxy-Authorization");
+    return add_shell(cfg, msg, impi, home,
+                     cfg->tna_integrity_protected ? cfg->tna_integrity_protected : "auth-done", true);
+}
+
+static enum epc_err set_expires(msg_t *msg, uint32_t expires_s)
+{
+    sip_contact_t *c = reg_sip_of(msg)->sip_contact;
+    epc_sip_remove(msg, "Expires");
+    if (c && c->m_expires) {
+        const char *param = su_sprintf(msg_home(msg), "expires=%lu", (unsigned long)expires_s);
+        if (!param || msg_header_replace_param(msg_home(msg), (msg_common_t *)c, param) < 0)
+            return EPC_ENOMEM;
+        msg_fragment_clear(c->m_common);
+    }
+    return epc_sip_add(msg, "Expires", "%lu", (unsigned long)expires_s);
+}
+
+static enum epc_err make_request(const struct reg_tx *tx, msg_t **out, struct epc_cause *cause)
+{
+    struct epc_reg *r = tx->rec->r;
+    enum epc_err err = EPC_ENOMEM;
+    msg_t *msg = epc_sip_in_dup(tx->in);
+    if (!msg)
+        goto out;
+    epc_sip_policy_apply(msg, EPC_DIR_WIC_REQ);
+    if (!epc_sip_max_forwards(msg)) {
+        epc_cause_set(cause, 483, "RFC 3261 16.3", "Too Many Hops");
+        err = EPC_EPROTO;
+        goto out;
+    }
+    err = tx->mode == EPC_MODE_TOKEN ? set_tna(r, msg, tx->impi, tx->home) : set_digest(tx, msg);
+    if (err == EPC_OK)
+        err = dress(r, msg, tx->rec->flow_id, tx->ob);
+    if (err == EPC_OK && tx->kind == REG_EV_REGISTER)
+        err = set_expires(msg, tx->expires_s);
+out:
+    if (err == EPC_OK) {
+        *out = msg;
+        return EPC_OK;
+    }
+    if (msg)
+        msg_destroy(msg);
+    if (!cause->sip_status)
+        epc_cause_set(cause, 500, NULL, "Server Internal Error");
+    return err;
+}
+
+void reg_forward(struct reg_tx *tx)
+{
+    struct reg_record *rec = tx->rec;
+    struct epc_reg *r = rec->r;
+    struct epc_cause cause = {0};
+    msg_t *msg = NULL;
+    enum epc_err err = make_request(tx, &msg, &cause);
+    if (err == EPC_OK) {
+        struct epc_sip_dest dest = {.leg = EPC_LEG_CORE, .next_hop = r->cfg->sip.icscf};
+        err = epc_sip_out_send(&tx->out, r->sip, &dest, &msg, reg_on_response, tx);
+        if (err != EPC_OK) {
+            tx->out = NULL;
+            epc_log(EPC_LOG_ERROR, "registration", "event=core_unreachable next_hop=\"%s\" reason=\"%s\"",
+                    r->cfg->sip.icscf ? r->cfg->sip.icscf : "", epc_err_name(err));
+            epc_cause_set(&cause, 500, "RFC 3261 16.9", "Core Not Reachable");
+            if (msg)
+                msg_destroy(msg);
+        }
+    }
+    if (err != EPC_OK) {
+        reg_refuse(tx, &cause, NULL);
+        return;
+    }
+    reg_event(rec, tx->kind);
+}
+
+/* ---- de-registration of our own ------------------------------------------------------------- */
+
+/* Nobody waits for it: only a lack of trust is worth a word. */
+static void on_own_response(void *arg, struct epc_sip_out *out, int status, msg_t *resp)
+{
+    (void)arg;
+    (void)out;
+    if (status == 401 || status == 407)
+        epc_count(EPC_C_REG_TNA_CHALLENGED);
+    if (status >= 300)
+        epc_log(EPC_LOG_WARN, "registration", "event=core_deregistration_failed status=%d", status);
+    if (resp)
+        msg_destroy(resp);
+}
+
+void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g)
+{
+    char tag[17], call_id[33];
+    struct epc_buf uri = {0}, from = {0}, to = {0}, extra = {0};
+    struct epc_sip_out *out = NULL;
+    msg_t *msg = NULL;
+    enum epc_err err = EPC_ENOMEM;
+    epc_random_hex(tag, 8);
+    epc_random_hex(call_id, 16);
+    epc_buf_printf(&uri, "sip:%s", g->home);
+    epc_buf_printf(&from, "<%s>;tag=%s", g->aor, tag);
+    epc_buf_printf(&to, "<%s>", g->aor);
+    epc_buf_printf(&extra, "Contact: <%s>%s;expires=0\r\nExpires: 0\r\n", g->contact, g->contact_params);
+    if (!uri.failed && !from.failed && !to.failed && !extra.failed)
+        msg = epc_sip_request(&(struct epc_sip_parts){.method = "REGISTER",
+                                                      .request_uri = uri.p,
+                                                      .from = from.p,
+                                                      .to = to.p,
+                                                      .call_id = call_id,
+                                                      .cseq = 1,
+                                                      .extra = extra.p});
+    if (msg)
+        err = set_tna(r, msg, g->impi, g->home);
+    if (err == EPC_OK)
+        err = dress(r, msg, flow_id, g->ob);
+    if (err == EPC_OK) {
+        struct epc_sip_dest dest = {.leg = EPC_LEG_CORE, .next_hop = r->cfg->sip.icscf};
+        err = epc_sip_out_send(&out, r->sip, &dest, &msg, on_own_response, NULL);
+    }
+    if (err != EPC_OK)
+        epc_log(EPC_LOG_WARN, "registration", "event=core_deregistration_failed reason=\"%s\"",
+                epc_err_name(err));
+    if (msg)
+        msg_destroy(msg);
+    epc_buf_free(&uri);
+    epc_buf_free(&from);
+    epc_buf_free(&to);
+    epc_buf_free(&extra);
+}

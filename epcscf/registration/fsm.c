@@ -1,0 +1,197 @@
+/* The registration of one flow as a table. */
+#include "registration/registration_priv.h"
+
+typedef void action_fn(struct reg_record *rec);
+typedef bool guard_fn(const struct reg_record *rec);
+
+static bool by_token(const struct reg_record *rec)
+{
+    return rec->grant && rec->grant->mode == EPC_MODE_TOKEN;
+}
+
+/* The core would hold the binding beyond the end of the token. */
+static bool core_holds_longer(const struct reg_record *rec)
+{
+    return by_token(rec) && rec->grant->core_expires_at_ms > rec->grant->expires_at_ms + 1000;
+}
+
+static void close_flow_if_token_over(struct reg_record *rec)
+{
+    bool over = by_token(rec) && rec->grant->token_expires_at_s <= epc_wall_s();
+    struct epc_flow *f = over && rec->flow_open ? epc_wss_flow(rec->r->wss, rec->flow_id) : NULL;
+    if (f)
+        epc_flow_close(f, 1008, "Token expired");
+}
+
+static void expire(struct reg_record *rec)
+{
+    close_flow_if_token_over(rec);
+    reg_forget(rec, "registration expired");
+}
+
+static void expire_and_tell_core(struct reg_record *rec)
+{
+    reg_core_deregister(rec->r, rec->flow_id, rec->grant);
+    expire(rec);
+}
+
+static void expiry_again(void *arg)
+{
+    reg_event(arg, REG_EV_EXPIRED);
+}
+
+/* An answer is due within 32 s; it decides. */
+static void await_answer(struct reg_record *rec)
+{
+    epc_timer_start(rec->r->sh, &rec->expiry, 1000, expiry_again, rec);
+}
+
+static void deregistered(struct reg_record *rec)
+{
+    reg_forget(rec, "de-registered");
+}
+
+static void replaced(struct reg_record *rec)
+{
+    reg_forget(rec, "registered again on another connection");
+}
+
+static void lost_and_drop(struct reg_record *rec)
+{
+    reg_forget(rec, "connection lost");
+    reg_record_drop(rec);
+}
+
+static void deregistered_and_drop(struct reg_record *rec)
+{
+    reg_forget(rec, "de-registered");
+    reg_record_drop(rec);
+}
+
+static void replaced_and_drop(struct reg_record *rec)
+{
+    replaced(rec);
+    reg_record_drop(rec);
+}
+
+static void leave_core_and_drop(struct reg_record *rec)
+{
+    reg_core_deregister(rec->r, rec->flow_id, rec->grant);
+    lost_and_drop(rec);
+}
+
+/* The 200 came for a WIC that is gone already: nothing was bound here. */
+static void undo_and_drop(struct reg_record *rec)
+{
+    const struct reg_grant *g = rec->tx ? rec->tx->grant : NULL;
+    if (g && g->mode == EPC_MODE_TOKEN)
+        reg_core_deregister(rec->r, rec->flow_id, g);
+    reg_record_drop(rec);
+}
+
+/* First row that fits wins. */
+static const struct row {
+    enum reg_state state;
+    enum reg_event event;
+    guard_fn *guard;
+    action_fn *action;
+    enum reg_state next;
+} table[] = {
+    {REG_IDLE, REG_EV_REGISTER, NULL, NULL, REG_PENDING},
+    {REG_IDLE, REG_EV_DEREGISTER, NULL, NULL, REG_PENDING},
+    {REG_IDLE, REG_EV_QUERY, NULL, NULL, REG_PENDING},
+    {REG_IDLE, REG_EV_FLOW_CLOSED, NULL, reg_record_drop, REG_GONE},
+
+    {REG_PENDING, REG_EV_ACCEPTED, NULL, reg_bind, REG_ACTIVE},
+    {REG_PENDING, REG_EV_REMOVED, NULL, NULL, REG_IDLE},
+    {REG_PENDING, REG_EV_QUERIED, NULL, NULL, REG_IDLE},
+    {REG_PENDING, REG_EV_REFUSED, NULL, NULL, REG_IDLE},
+    {REG_PENDING, REG_EV_FLOW_CLOSED, NULL, NULL, REG_ORPHAN},
+
+    {REG_ACTIVE, REG_EV_REGISTER, NULL, NULL, REG_REFRESHING},
+    {REG_ACTIVE, REG_EV_QUERY, NULL, NULL, REG_REFRESHING},
+    {REG_ACTIVE, REG_EV_DEREGISTER, NULL, NULL, REG_LEAVING},
+    {REG_ACTIVE, REG_EV_EXPIRED, core_holds_longer, expire_and_tell_core, REG_IDLE},
+    {REG_ACTIVE, REG_EV_EXPIRED, NULL, expire, REG_IDLE},
+    {REG_ACTIVE, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
+    {REG_ACTIVE, REG_EV_REPLACED, NULL, replaced, REG_IDLE},
+
+    {REG_REFRESHING, REG_EV_ACCEPTED, NULL, reg_bind, REG_ACTIVE},
+    {REG_REFRESHING, REG_EV_REMOVED, NULL, deregistered, REG_IDLE},
+    {REG_REFRESHING, REG_EV_QUERIED, NULL, NULL, REG_ACTIVE},
+    /* A refused refresh leaves the old binding in force until it expires (RFC 3261 10.2.4). */
+    {REG_REFRESHING, REG_EV_REFUSED, NULL, NULL, REG_ACTIVE},
+    {REG_REFRESHING, REG_EV_EXPIRED, NULL, await_answer, REG_REFRESHING},
+    {REG_REFRESHING, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
+    {REG_REFRESHING, REG_EV_REPLACED, NULL, replaced, REG_PENDING},
+
+    {REG_LEAVING, REG_EV_REMOVED, NULL, deregistered, REG_IDLE},
+    {REG_LEAVING, REG_EV_REFUSED, NULL, NULL, REG_ACTIVE},
+    {REG_LEAVING, REG_EV_EXPIRED, NULL, await_answer, REG_LEAVING},
+    {REG_LEAVING, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
+    {REG_LEAVING, REG_EV_REPLACED, NULL, replaced, REG_PENDING},
+
+    {REG_LOST, REG_EV_ACCEPTED, NULL, reg_bind, REG_LOST},
+    {REG_LOST, REG_EV_QUERIED, NULL, NULL, REG_LOST},
+    {REG_LOST, REG_EV_REFUSED, NULL, NULL, REG_LOST},
+    {REG_LOST, REG_EV_REMOVED, NULL, deregistered_and_drop, REG_GONE},
+    {REG_LOST, REG_EV_REPLACED, NULL, replaced_and_drop, REG_GONE},
+    {REG_LOST, REG_EV_EXPIRED, core_holds_longer, leave_core_and_drop, REG_GONE},
+    {REG_LOST, REG_EV_EXPIRED, NULL, lost_and_drop, REG_GONE},
+    {REG_LOST, REG_EV_GRACE_OVER, by_token, leave_core_and_drop, REG_GONE},
+    {REG_LOST, REG_EV_GRACE_OVER, NULL, lost_and_drop, REG_GONE},
+
+    {REG_ORPHAN, REG_EV_ACCEPTED, NULL, undo_and_drop, REG_GONE},
+    {REG_ORPHAN, REG_EV_REMOVED, NULL, reg_record_drop, REG_GONE},
+    {REG_ORPHAN, REG_EV_QUERIED, NULL, reg_record_drop, REG_GONE},
+    {REG_ORPHAN, REG_EV_REFUSED, NULL, reg_record_drop, REG_GONE},
+
+    /* Freed at the end of the turn: what still arrives in this turn finds nothing to do. */
+    {REG_GONE, REG_EV_FLOW_CLOSED, NULL, NULL, REG_GONE},
+    {REG_GONE, REG_EV_REFUSED, NULL, NULL, REG_GONE},
+};
+
+static const char *const state_names[REG_STATES] = {
+#define X(id, name) name,
+    REG_STATES_LIST(X)
+#undef X
+};
+static const char *const event_names[REG_EVENTS] = {
+#define X(id, name) name,
+    REG_EVENTS_LIST(X)
+#undef X
+};
+
+const char *reg_state_name(enum reg_state st)
+{
+    return (unsigned)st < REG_STATES ? state_names[st] : "?";
+}
+
+void reg_event(struct reg_record *rec, enum reg_event ev)
+{
+    for (size_t i = 0; i < EPC_ARRAY_LEN(table); i++) {
+        const struct row *row = &table[i];
+        if (row->state != rec->state || row->event != ev || (row->guard && !row->guard(rec)))
+            continue;
+        epc_log(EPC_LOG_DEBUG, "registration", "event=%s flow=%llx state=%s next=%s",
+                event_names[ev], (unsigned long long)rec->flow_id, state_names[rec->state],
+                state_names[row->next]);
+        rec->state = row->next; /* first: an action may cause further events */
+        if (row->action)
+            row->action(rec);
+        return;
+    }
+    epc_count(EPC_C_FSM_UNEXPECTED);
+    epc_log(EPC_LOG_WARN, "registration", "event=%s flow=%llx state=%s reason=\"no such transition\"",
+            event_names[ev], (unsigned long long)rec->flow_id, state_names[rec->state]);
+}
+
+void reg_fsm_print(FILE *out)
+{
+    fprintf(out, "digraph registration {\n");
+    for (size_t i = 0; i < EPC_ARRAY_LEN(table); i++)
+        fprintf(out, "  \"%s\" -> \"%s\" [label=\"%s%s\"];\n", state_names[table[i].state],
+                state_names[table[i].next], event_names[table[i].event],
+                table[i].guard ? " (guarded)" : "");
+    fprintf(out, "}\n");
+}

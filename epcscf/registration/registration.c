@@ -1,0 +1,437 @@
+/* Records of flows, and the choice of the mode (TS 23.228 U.2.1). */
+#include "registration/registration_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- records -------------------------------------------------------------------------------- */
+
+static bool flow_eq(const struct epc_hnode *node, const void *key)
+{
+    return EPC_CONTAINER(node, const struct reg_record, by_flow)->flow_id == *(const uint64_t *)key;
+}
+
+static bool key_eq(const struct epc_hnode *node, const void *key)
+{
+    return strcmp(EPC_CONTAINER(node, const struct reg_record, by_key)->grant->key, key) == 0;
+}
+
+struct reg_record *reg_record_find(const struct epc_reg *r, uint64_t flow_id)
+{
+    struct epc_hnode *n = epc_hash_find(&r->by_flow, epc_hash_u64(flow_id), &flow_id);
+    return n ? EPC_CONTAINER(n, struct reg_record, by_flow) : NULL;
+}
+
+static struct reg_record *record_get(struct epc_reg *r, uint64_t flow_id)
+{
+    struct reg_record *rec = reg_record_find(r, flow_id);
+    if (rec)
+        return rec;
+    rec = calloc(1, sizeof *rec);
+    if (!rec)
+        return NULL;
+    rec->r = r;
+    rec->flow_id = flow_id;
+    rec->flow_open = true;
+    epc_hash_add(&r->by_flow, &rec->by_flow, epc_hash_u64(flow_id));
+    return rec;
+}
+
+static void free_record(void *rec)
+{
+    free(rec);
+}
+
+void reg_record_drop(struct reg_record *rec)
+{
+    struct epc_reg *r = rec->r;
+    if (rec->tx)
+        reg_tx_end(rec->tx);
+    epc_timer_stop(r->sh, &rec->expiry);
+    epc_timer_stop(r->sh, &rec->grace);
+    epc_hash_del(&r->by_flow, &rec->by_flow);
+    rec->state = REG_GONE;
+    epc_shard_doom(r->sh, free_record, rec);
+}
+
+/* ---- one REGISTER --------------------------------------------------------------------------- */
+
+void reg_tx_end(struct reg_tx *tx)
+{
+    if (tx->rec->tx == tx)
+        tx->rec->tx = NULL;
+    epc_auth_cancel(tx->verifying);
+    epc_sip_out_detach(tx->out);
+    epc_sip_in_release(tx->in);
+    epc_identity_free(tx->id);
+    reg_grant_free(tx->grant);
+    free(tx->aor);
+    free(tx->home);
+    free(tx->impi);
+    free(tx->username);
+    free(tx);
+}
+
+bool reg_failed_attempt(struct reg_record *rec)
+{
+    if (++rec->failures < REG_FAILURES_MAX)
+        return false;
+    struct epc_flow *f = rec->flow_open ? epc_wss_flow(rec->r->wss, rec->flow_id) : NULL;
+    epc_count(EPC_C_REG_TOO_MANY_FAILURES);
+    epc_log(EPC_LOG_WARN, "registration", "event=flow_closed flow=%llx reason=\"too many failures\"",
+            (unsigned long long)rec->flow_id);
+    if (f)
+        epc_flow_close(f, 1008, "Too many failures");
+    return true;
+}
+
+static void answer(struct reg_tx *tx, const struct epc_cause *cause, const char *www_authenticate)
+{
+    struct epc_buf extra = {0};
+    if (www_authenticate && *www_authenticate)
+        epc_buf_printf(&extra, "WWW-Authenticate: %s\r\n", www_authenticate);
+    if (cause->sip_status == 423)
+        epc_buf_printf(&extra, "Min-Expires: %lu\r\n",
+                       (unsigned long)tx->rec->r->cfg->registration.min_expires_s);
+    if (extra.p)
+        epc_sip_in_reply(tx->in, cause->sip_status, cause->reason, extra.p);
+    else
+        epc_sip_in_refuse(tx->in, cause);
+    epc_buf_free(&extra);
+}
+
+void reg_refuse(struct reg_tx *tx, const struct epc_cause *cause, const char *www_authenticate)
+{
+    struct reg_record *rec = tx->rec;
+    struct epc_cause too_many = {0};
+    int status = cause->sip_status;
+    epc_log(EPC_LOG_INFO, "registration", "event=refused flow=%llx status=%d reason=\"%s\" spec=\"%s\"",
+            (unsigned long long)rec->flow_id, status, cause->reason, cause->spec ? cause->spec : "");
+    epc_count(EPC_C_REG_REFUSED);
+    if ((status == 400 || status == 401 || status == 403) && reg_failed_attempt(rec)) {
+        epc_cause_set(&too_many, 403, "RFC 6455 7.4.1", "Too Many Failures");
+        cause = &too_many;
+        www_authenticate = NULL;
+    }
+    answer(tx, cause, www_authenticate);
+    bool at_core = tx->out != NULL || rec->state == REG_PENDING || rec->state == REG_REFRESHING ||
+                   rec->state == REG_LEAVING || rec->state == REG_LOST || rec->state == REG_ORPHAN;
+    if (at_core)
+        reg_event(rec, REG_EV_REFUSED);
+    if (rec->tx == tx)
+        reg_tx_end(tx);
+}
+
+static void refuse_with(struct reg_tx *tx, int status, const char *spec, const char *why)
+{
+    struct epc_cause cause = {0};
+    epc_cause_set(&cause, status, spec, "%s", why);
+    reg_refuse(tx, &cause, NULL);
+}
+
+static void challenge(struct reg_tx *tx, const char *error)
+{
+    struct epc_cause cause = {0};
+    char *value = epc_auth_challenge(tx->rec->r->auth, error);
+    epc_cause_set(&cause, value ? 401 : 500, "RFC 8898 2.2", value ? "Unauthorized" : "Out Of Memory");
+    reg_refuse(tx, &cause, value);
+    free(value);
+}
+
+/* ---- token mode ----------------------------------------------------------------------------- */
+
+static bool granted_by_token(const struct epc_identity *id, const char *aor)
+{
+    for (size_t i = 0; i < id->n_impus; i++) {
+        if (strcmp(id->impus[i], aor) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void token_accepted(struct reg_tx *tx)
+{
+    const struct reg_record *rec = tx->rec;
+    const char *realm = strchr(tx->id->impi, '@') + 1;
+    if (!granted_by_token(tx->id, tx->aor)) {
+        refuse_with(tx, 403, "TS 33.203 X.4.1", "Identity not allowed");
+        return;
+    }
+    if (!epc_str_ieqc(epc_str_c(realm), tx->home)) {
+        refuse_with(tx, 403, "TS 24.229 5.1.1.2", "Not the home domain of the private identity");
+        return;
+    }
+    if (rec->grant && strcmp(rec->grant->impi, tx->id->impi) != 0) {
+        refuse_with(tx, 403, "TS 24.229 5.2.2", "Connection belongs to another identity");
+        return;
+    }
+    uint64_t now = epc_wall_s();
+    uint64_t rest = tx->id->expires_at_s > now ? tx->id->expires_at_s - now : 0;
+    if (tx->kind == REG_EV_REGISTER && rest < rec->r->cfg->registration.min_expires_s) {
+        challenge(tx, "invalid_token"); /* ends too soon for any registration */
+        return;
+    }
+    if (tx->kind == REG_EV_REGISTER && rest < tx->expires_s)
+        tx->expires_s = (uint32_t)rest;
+    tx->impi = epc_str_dup(epc_str_c(tx->id->impi));
+    if (!tx->impi) {
+        refuse_with(tx, 500, NULL, "Out Of Memory");
+        return;
+    }
+    reg_forward(tx);
+}
+
+static void on_verified(void *arg, enum epc_err err, struct epc_identity *id,
+                        const struct epc_cause *cause, const char *www_authenticate)
+{
+    struct reg_tx *tx = arg;
+    tx->verifying = NULL;
+    tx->id = id;
+    if (!tx->rec->flow_open)
+        reg_tx_end(tx); /* nobody is left to answer */
+    else if (err != EPC_OK)
+        reg_refuse(tx, cause, www_authenticate);
+    else
+        token_accepted(tx);
+}
+
+/* Leaving needs no valid token: the flow says who leaves, and only its own binding ends. */
+static void leave_by_flow(struct reg_tx *tx)
+{
+    const struct reg_grant *g = tx->rec->grant;
+    bool own = strcmp(g->aor, tx->aor) == 0;
+    for (size_t i = 0; !own && i < g->n_impus; i++)
+        own = strcmp(g->impus[i], tx->aor) == 0;
+    if (!own || strcmp(g->home, tx->home) != 0) {
+        refuse_with(tx, 403, "TS 33.203 X.4.1", "Identity not allowed");
+        return;
+    }
+    tx->impi = epc_str_dup(epc_str_c(g->impi));
+    if (!tx->impi) {
+        refuse_with(tx, 500, NULL, "Out Of Memory");
+        return;
+    }
+    reg_forward(tx);
+}
+
+static void handle_token(struct reg_tx *tx, struct epc_str token, const struct epc_cfg_origin *origin)
+{
+    const struct reg_grant *g = tx->rec->grant;
+    struct epc_auth *auth = tx->rec->r->auth;
+    tx->mode = EPC_MODE_TOKEN;
+    if (g && g->mode == EPC_MODE_TOKEN && tx->kind == REG_EV_DEREGISTER) {
+        leave_by_flow(tx);
+        return;
+    }
+    /* tx is gone when NULL comes back: on_verified() has run. */
+    struct epc_auth_pending *p = epc_auth_verify(auth, token, origin, on_verified, tx);
+    if (p)
+        tx->verifying = p;
+}
+
+/* ---- Digest mode ---------------------------------------------------------------------------- */
+
+static void handle_without_token(struct reg_tx *tx, unsigned modes)
+{
+    const struct reg_grant *g = tx->rec->grant;
+    struct epc_cause cause = {0};
+    if (g && g->mode == EPC_MODE_TOKEN) {
+        tx->mode = EPC_MODE_TOKEN;
+        if (tx->kind == REG_EV_DEREGISTER)
+            leave_by_flow(tx);
+        else
+            challenge(tx, NULL);
+        return;
+    }
+    if (!(modes & EPC_MODE_DIGEST)) {
+        if (modes & EPC_MODE_TOKEN)
+            challenge(tx, NULL);
+        else
+            refuse_with(tx, 403, "TS 23.228 U.2.1", "No registration from this Origin");
+        return;
+    }
+    tx->mode = EPC_MODE_DIGEST;
+    enum epc_err err = reg_read_digest(tx, &cause);
+    if (err == EPC_OK) {
+        reg_forward(tx);
+        return;
+    }
+    if (!cause.sip_status)
+        epc_cause_set(&cause, 500, NULL, "Out Of Memory");
+    reg_refuse(tx, &cause, NULL);
+}
+
+/* ---- mode ----------------------------------------------------------------------------------- */
+
+unsigned reg_modes(const struct epc_reg *r, const struct epc_cfg_origin *origin)
+{
+    if (origin)
+        return origin->modes;
+    return EPC_MODE_DIGEST | (r->cfg->tokens.n_issuers > 0 ? (unsigned)EPC_MODE_TOKEN : 0u);
+}
+
+static size_t credentials(const struct epc_sip_in *in, struct epc_str values[REG_CREDENTIALS_MAX + 1])
+{
+    static const char *const names[] = {"Authorization", "Proxy-Authorization"};
+    size_t n = 0;
+    for (size_t k = 0; k < EPC_ARRAY_LEN(names); k++) {
+        for (unsigned i = 0; n <= REG_CREDENTIALS_MAX; i++) {
+            struct epc_str v = epc_sip_in_get(in, names[k], i);
+            if (!v.p)
+                break;
+            values[n++] = v;
+        }
+    }
+    return n;
+}
+
+static void choose_mode(struct reg_tx *tx, const struct epc_cfg_origin *origin)
+{
+    struct epc_str values[REG_CREDENTIALS_MAX + 1], token;
+    struct epc_cause cause = {0};
+    unsigned modes = reg_modes(tx->rec->r, origin);
+    size_t n = credentials(tx->in, values);
+    if (n > REG_CREDENTIALS_MAX) {
+        refuse_with(tx, 400, "RFC 6750 3.1", "Too Many Credentials");
+        return;
+    }
+    switch (epc_auth_find_bearer(values, n, &token, &cause)) {
+    case EPC_OK:
+        if (modes & EPC_MODE_TOKEN)
+            handle_token(tx, token, origin);
+        else
+            refuse_with(tx, 403, "TS 23.228 U.2.1", "Tokens not allowed from this Origin");
+        break;
+    case EPC_ENOENT:
+        handle_without_token(tx, modes);
+        break;
+    default:
+        reg_refuse(tx, &cause, NULL);
+    }
+}
+
+void epc_reg_handle(struct epc_reg *r, struct epc_sip_in *in)
+{
+    EPC_ASSERT_OWNER(r->sh);
+    struct epc_cause cause = {0};
+    struct epc_flow *flow = epc_wss_flow(r->wss, epc_sip_in_flow(in));
+    struct reg_record *rec = flow ? record_get(r, epc_sip_in_flow(in)) : NULL;
+    struct reg_tx *tx = rec && !rec->tx ? calloc(1, sizeof *tx) : NULL;
+    if (!tx) {
+        /* RFC 3261 10.2: no new REGISTER before the answer to the last one. */
+        if (rec && rec->tx)
+            epc_sip_in_reply(in, 500, "Another Registration Is Pending", "Retry-After: 5\r\n");
+        epc_count(EPC_C_REG_REFUSED);
+        epc_sip_in_release(in);
+        return;
+    }
+    tx->rec = rec;
+    tx->in = in;
+    rec->tx = tx;
+    enum epc_err err = reg_read_request(tx, &cause);
+    if (err == EPC_OK) {
+        choose_mode(tx, epc_flow_origin(flow));
+        return;
+    }
+    if (!cause.sip_status)
+        epc_cause_set(&cause, 500, NULL, "Out Of Memory");
+    reg_refuse(tx, &cause, NULL);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+enum epc_err epc_reg_create(struct epc_reg **out, struct epc_shard *sh, struct epc_sip *sip,
+                            struct epc_auth *auth, const struct epc_config *cfg)
+{
+    if (!out || !sh || !sip || !auth || !cfg)
+        return EPC_EINVAL;
+    struct epc_reg *r = calloc(1, sizeof *r);
+    if (!r)
+        return EPC_ENOMEM;
+    *r = (struct epc_reg){.sh = sh, .sip = sip, .auth = auth, .cfg = cfg};
+    enum epc_err err = epc_hash_init(&r->by_flow, flow_eq);
+    if (err == EPC_OK) {
+        err = epc_hash_init(&r->by_key, key_eq);
+        if (err != EPC_OK)
+            epc_hash_free(&r->by_flow);
+    }
+    if (err == EPC_OK)
+        *out = r;
+    else
+        free(r);
+    return err;
+}
+
+static void destroy_record(struct epc_hnode *node, void *arg)
+{
+    struct reg_record *rec = EPC_CONTAINER(node, struct reg_record, by_flow);
+    struct epc_reg *r = arg;
+    if (rec->tx)
+        reg_tx_end(rec->tx);
+    epc_timer_stop(r->sh, &rec->expiry);
+    epc_timer_stop(r->sh, &rec->grace);
+    epc_hash_del(&r->by_flow, node);
+    if (rec->grant) {
+        epc_hash_del(&r->by_key, &rec->by_key);
+        epc_count_add(EPC_C_REG_BINDINGS, -1);
+        epc_count(EPC_C_REG_REMOVED);
+    }
+    reg_grant_free(rec->grant);
+    free(rec);
+}
+
+void epc_reg_destroy(struct epc_reg *r)
+{
+    if (!r)
+        return;
+    reg_checks_cancel(r);
+    epc_hash_each(&r->by_flow, destroy_record, r);
+    epc_hash_free(&r->by_flow);
+    epc_hash_free(&r->by_key);
+    free(r);
+}
+
+void epc_reg_set_wss(struct epc_reg *r, struct epc_wss *w)
+{
+    r->wss = w;
+}
+
+void epc_reg_on_gone(struct epc_reg *r, epc_reg_gone_fn *fn, void *arg)
+{
+    r->gone = fn;
+    r->gone_arg = arg;
+}
+
+const struct epc_binding *epc_reg_by_flow(struct epc_reg *r, uint64_t flow_id)
+{
+    const struct reg_record *rec = reg_record_find(r, flow_id);
+    return rec && rec->grant ? &rec->public : NULL;
+}
+
+void epc_reg_flow_closed(struct epc_reg *r, uint64_t flow_id)
+{
+    struct reg_record *rec = reg_record_find(r, flow_id);
+    if (!rec)
+        return;
+    rec->flow_open = false;
+    reg_event(rec, REG_EV_FLOW_CLOSED);
+}
+
+struct each {
+    void (*fn)(const struct epc_binding *b, void *arg);
+    void *arg;
+};
+
+static void visit(struct epc_hnode *node, void *arg)
+{
+    const struct reg_record *rec = EPC_CONTAINER(node, struct reg_record, by_flow);
+    const struct each *e = arg;
+    if (rec->grant)
+        e->fn(&rec->public, e->arg);
+}
+
+void epc_reg_each(struct epc_reg *r, void (*fn)(const struct epc_binding *b, void *arg), void *arg)
+{
+    struct each e = {fn, arg};
+    epc_hash_each(&r->by_flow, visit, &e);
+}

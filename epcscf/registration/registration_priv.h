@@ -1,0 +1,177 @@
+/* Inside registration/: one record a flow, at most one REGISTER of it under way, at most one
+ * binding on it. */
+#ifndef EPC_REGISTRATION_PRIV_H
+#define EPC_REGISTRATION_PRIV_H
+
+#include "registration/registration.h"
+
+#include <sofia-sip/msg_header.h>
+#include <sofia-sip/sip_header.h>
+#include <sofia-sip/url.h>
+
+/** Refused credentials on one connection before it is closed with 1008. */
+#define REG_FAILURES_MAX 10
+/** A REGISTER with more Authorization fields is refused. */
+#define REG_CREDENTIALS_MAX 8
+
+#define REG_STATES_LIST(X)                                                                         \
+    X(IDLE, "idle")             /* nobody registered on the flow */                                \
+    X(PENDING, "pending")       /* first REGISTER is at the core */                                \
+    X(ACTIVE, "active")         /* registered */                                                   \
+    X(REFRESHING, "refreshing") /* registered, another REGISTER is at the core */                  \
+    X(LEAVING, "leaving")       /* registered, the de-registration is at the core */               \
+    X(LOST, "lost")             /* registered, the flow is gone: the WIC may come back */          \
+    X(ORPHAN, "orphan")         /* first REGISTER is at the core, but the flow is gone */          \
+    X(GONE, "gone")             /* about to be freed */
+#define REG_EVENTS_LIST(X)                                                                         \
+    X(REGISTER, "register")                                                                        \
+    X(DEREGISTER, "deregister")                                                                    \
+    X(QUERY, "query")       /* REGISTER that changes nothing on this flow */                       \
+    X(ACCEPTED, "accepted") /* 200 with our contact */                                             \
+    X(REMOVED, "removed")   /* 200 without it */                                                   \
+    X(QUERIED, "queried")   /* 200 to a query */                                                   \
+    X(REFUSED, "refused")   /* any other final answer, or none */                                  \
+    X(EXPIRED, "expired")                                                                          \
+    X(FLOW_CLOSED, "flow-closed")                                                                  \
+    X(GRACE_OVER, "grace-over")                                                                    \
+    X(REPLACED, "replaced") /* the same instance registered on another flow */
+
+enum reg_state {
+#define X(id, name) REG_##id,
+    REG_STATES_LIST(X)
+#undef X
+        REG_STATES
+};
+enum reg_event {
+#define X(id, name) REG_EV_##id,
+    REG_EVENTS_LIST(X)
+#undef X
+        REG_EVENTS
+};
+
+/** What a 200 granted. The strings behind a struct epc_binding. */
+struct reg_grant {
+    char *impi, *username, *contact, *wwsf, *charging, *aor, *home;
+    char *contact_params; /**< instance and reg-id as a WIC wrote them: ";+sip.instance=..." */
+    char *key;            /**< IMPI, instance, reg-id: the same one replaces an older binding */
+    char **impus, **service_route; /**< NULL-terminated */
+    size_t n_impus;
+    enum epc_reg_modes mode;
+    uint64_t expires_at_ms, core_expires_at_ms;
+    uint64_t token_expires_at_s;
+    bool ob;
+};
+
+struct reg_tx;
+struct reg_record {
+    struct epc_reg *r;
+    struct epc_hnode by_flow, by_key;
+    uint64_t flow_id;
+    bool flow_open;
+    unsigned failures;
+    enum reg_state state;
+    struct reg_tx *tx;        /**< REGISTER under way, or NULL */
+    struct reg_grant *grant;  /**< NULL unless registered */
+    struct epc_binding public; /**< view of grant; its address stays through refreshes */
+    uint64_t checked_hash, checked_until_s; /**< token that epc_reg_check() verified last */
+    struct epc_timer expiry, grace;
+};
+
+/** One REGISTER of a WIC, from its arrival to its final answer. */
+struct reg_tx {
+    struct reg_record *rec;
+    struct epc_sip_in *in;
+    struct epc_sip_out *out;
+    struct epc_auth_pending *verifying;
+    struct epc_identity *id;     /**< token mode */
+    struct reg_grant *grant;     /**< on its way into the record */
+    enum epc_reg_modes mode;
+    enum reg_event kind;         /**< REGISTER, DEREGISTER or QUERY */
+    const sip_contact_t *contact; /**< the WIC's, in the request; NULL: none, or "*" */
+    char *aor;                   /**< To, canonical */
+    char *home;                  /**< host of the Request-URI, lower case */
+    char *impi;
+    char *username;              /**< Digest: as the WIC writes it */
+    bool has_authorization;      /**< Digest: the WIC sent one */
+    bool has_response;           /**< Digest: it answers a challenge */
+    bool ob;                     /**< the WIC uses reg-id and outbound */
+    bool supports_path;
+    uint32_t expires_s;          /**< to ask the core for */
+};
+
+struct reg_check {
+    struct reg_check *next, **prev;
+    struct epc_reg *r;
+    uint64_t flow_id, hash;
+    struct epc_auth_pending *verifying;
+    epc_reg_checked_fn *done;
+    void *arg;
+};
+
+struct epc_reg {
+    struct epc_shard *sh;
+    struct epc_sip *sip;
+    struct epc_auth *auth;
+    const struct epc_config *cfg;
+    struct epc_wss *wss;
+    epc_reg_gone_fn *gone;
+    void *gone_arg;
+    struct epc_hash by_flow, by_key;
+    struct reg_check *checks;
+};
+
+/* fsm.c */
+void reg_event(struct reg_record *rec, enum reg_event ev);
+const char *reg_state_name(enum reg_state st);
+/** Graphviz text of the state machine, for the documentation. */
+void reg_fsm_print(FILE *out);
+
+/* registration.c */
+struct reg_record *reg_record_find(const struct epc_reg *r, uint64_t flow_id);
+/** Modes that the Origin of a flow allows; bits of enum epc_reg_modes. */
+unsigned reg_modes(const struct epc_reg *r, const struct epc_cfg_origin *origin);
+/** Count a failed attempt; true when there were too many: the flow is being closed with 1008. */
+bool reg_failed_attempt(struct reg_record *rec);
+/** Answer with @p cause and end @p tx. @p www_authenticate "" or NULL: none. */
+void reg_refuse(struct reg_tx *tx, const struct epc_cause *cause, const char *www_authenticate);
+/** End @p tx, whatever it waits for. Without an answer so far, sip sends 500. */
+void reg_tx_end(struct reg_tx *tx);
+/** Take the record out of the tables and free it at the end of the turn. */
+void reg_record_drop(struct reg_record *rec);
+
+/* request.c: what a REGISTER says */
+enum epc_err reg_read_request(struct reg_tx *tx, struct epc_cause *cause) EPC_MUST_CHECK;
+enum epc_err reg_read_digest(struct reg_tx *tx, struct epc_cause *cause) EPC_MUST_CHECK;
+bool reg_same_contact(const sip_contact_t *a, const sip_contact_t *b);
+/** A parameter's value without quotes; p == NULL when there is none. @p name with "=". */
+struct epc_str reg_param(const void *header, const char *name);
+/** Cut the next element off a comma-separated list. */
+struct epc_str reg_next_item(struct epc_str *rest);
+/** The URI of a name-addr or addr-spec. */
+struct epc_str reg_item_uri(struct epc_str item);
+static inline sip_t *reg_sip_of(const msg_t *msg)
+{
+    return (sip_t *)(void *)msg_object(msg);
+}
+
+/* forward.c: towards the core */
+void reg_forward(struct reg_tx *tx);
+/** TNA: the eP-CSCF plays the UE and takes the binding out of the core (TS 33.203 U.1). */
+void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g);
+
+/* answer.c */
+void reg_on_response(void *arg, struct epc_sip_out *out, int status, msg_t *resp);
+
+/* binding.c */
+struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s,
+                                uint32_t expires_s);
+void reg_grant_free(struct reg_grant *g);
+void reg_bind(struct reg_record *rec);
+void reg_forget(struct reg_record *rec, const char *why);
+void reg_start_grace(struct reg_record *rec);
+char *reg_key(const char *impi, const sip_contact_t *contact);
+
+/* check.c */
+void reg_checks_cancel(struct epc_reg *r);
+
+#endif

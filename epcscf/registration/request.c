@@ -1,0 +1,240 @@
+/* What a WIC's REGISTER says, and the checks that both modes share. */
+#include "registration/registration_priv.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct epc_str unquote(struct epc_str s)
+{
+    if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
+        return (struct epc_str){s.p + 1, s.n - 2};
+    return s;
+}
+
+struct epc_str reg_param(const void *header, const char *name)
+{
+    const char *v = msg_header_find_param((const msg_common_t *)header, name);
+    return v ? unquote(epc_str_c(v)) : EPC_STR_NULL;
+}
+
+struct epc_str reg_next_item(struct epc_str *rest)
+{
+    struct epc_str all = *rest;
+    bool quoted = false, angle = false;
+    for (size_t i = 0; i < all.n; i++) {
+        char c = all.p[i];
+        if (quoted && c == '\\' && i + 1 < all.n)
+            i++;
+        else if (c == '"' && !angle)
+            quoted = !quoted;
+        else if (!quoted && (c == '<' || c == '>'))
+            angle = c == '<';
+        else if (!quoted && !angle && c == ',') {
+            *rest = (struct epc_str){all.p + i + 1, all.n - i - 1};
+            return epc_str_trim((struct epc_str){all.p, i});
+        }
+    }
+    *rest = EPC_STR_NULL;
+    return epc_str_trim(all);
+}
+
+struct epc_str reg_item_uri(struct epc_str item)
+{
+    const char *open = item.n ? memchr(item.p, '<', item.n) : NULL;
+    if (!open)
+        return epc_str_trim(epc_str_cut(&item, ';'));
+    struct epc_str rest = {open + 1, item.n - (size_t)(open + 1 - item.p)};
+    return epc_str_trim(epc_str_cut(&rest, '>'));
+}
+
+/* RFC 5626: instance and reg-id name the binding when both have them; else the URI does. */
+bool reg_same_contact(const sip_contact_t *a, const sip_contact_t *b)
+{
+    struct epc_str ia = reg_param(a, "+sip.instance="), ib = reg_param(b, "+sip.instance=");
+    struct epc_str ra = reg_param(a, "reg-id="), rb = reg_param(b, "reg-id=");
+    if (ia.p && ib.p && ra.p && rb.p)
+        return epc_str_ieq(ia, ib) && epc_str_eq(ra, rb);
+    return url_cmp(a->m_url, b->m_url) == 0;
+}
+
+static char *canonical(const url_t *url)
+{
+    char text[1024];
+    issize_t n = url_e(text, (isize_t)sizeof text, url);
+    if (n <= 0 || (size_t)n >= sizeof text)
+        return NULL;
+    return epc_auth_canonical_impu((struct epc_str){text, (size_t)n});
+}
+
+static enum epc_err refuse(struct epc_cause *cause, int status, const char *spec, const char *why)
+{
+    epc_cause_set(cause, status, spec, "%s", why);
+    return status == 403 ? EPC_EPOLICY : EPC_EPROTO;
+}
+
+static bool home_domain(const struct epc_cfg_sip *cfg, const char *host)
+{
+    for (size_t i = 0; i < cfg->n_home_domains; i++) {
+        if (epc_str_ieqc(epc_str_c(cfg->home_domains[i]), host))
+            return true;
+    }
+    return false;
+}
+
+static enum epc_err read_addresses(struct reg_tx *tx, const sip_t *sip, struct epc_cause *cause)
+{
+    const url_t *target = sip->sip_request->rq_url;
+    if (!sip->sip_to || !sip->sip_from || !target->url_host)
+        return refuse(cause, 400, "RFC 3261 10.2", "Bad Request");
+    char *from = canonical(sip->sip_from->a_url);
+    tx->aor = canonical(sip->sip_to->a_url);
+    bool same = from && tx->aor && strcmp(from, tx->aor) == 0;
+    free(from);
+    if (!tx->aor)
+        return refuse(cause, 403, "TS 24.229 5.1.1.2", "To is no public identity");
+    if (!same)
+        return refuse(cause, 403, "TS 24.229 5.1.1.2", "Third-party registration not allowed");
+    if (target->url_user || !home_domain(&tx->rec->r->cfg->sip, target->url_host))
+        return refuse(cause, 403, "TS 24.229 5.1.1.2", "Not a home network of this node");
+    tx->home = epc_str_dup(epc_str_c(target->url_host));
+    if (!tx->home)
+        return EPC_ENOMEM;
+    for (char *c = tx->home; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return EPC_OK;
+}
+
+/* The expiry that the WIC asks for: of its Contact, else of the message, else the longest. */
+static enum epc_err read_expires(const struct reg_tx *tx, const sip_t *sip, uint64_t *out,
+                                 struct epc_cause *cause)
+{
+    *out = tx->rec->r->cfg->registration.max_expires_s;
+    if (sip->sip_expires)
+        *out = sip->sip_expires->ex_delta;
+    if (tx->contact && tx->contact->m_expires &&
+        epc_str_u64(epc_str_c(tx->contact->m_expires), UINT32_MAX, out) != EPC_OK)
+        return refuse(cause, 400, "RFC 3261 10.2.1", "Bad expires in Contact");
+    return EPC_OK;
+}
+
+/* Text from a WIC that is written into a header again. */
+static bool plain_text(struct epc_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] < ' ' || s.p[i] == '"' || s.p[i] == '\\' || s.p[i] == 0x7f)
+            return false;
+    }
+    return s.n > 0 && s.n <= 253;
+}
+
+/* Instance and reg-id return in a de-registration of our own. */
+static bool plain_contact(const sip_contact_t *c)
+{
+    struct epc_str instance = reg_param(c, "+sip.instance="), reg_id = reg_param(c, "reg-id=");
+    return (!instance.p || plain_text(instance)) && (!reg_id.p || plain_text(reg_id));
+}
+
+static enum epc_err read_contact(struct reg_tx *tx, const sip_t *sip, struct epc_cause *cause)
+{
+    const struct epc_cfg_registration *cfg = &tx->rec->r->cfg->registration;
+    const sip_contact_t *c = sip->sip_contact;
+    uint64_t expires_s = 0;
+    if (!c) {
+        tx->kind = REG_EV_QUERY;
+        return EPC_OK;
+    }
+    if (c->m_next)
+        return refuse(cause, 400, "RFC 5626 4.2", "One Contact for each connection");
+    if (!plain_contact(c))
+        return refuse(cause, 400, "RFC 5626 4.1", "Bad instance or reg-id");
+    if (c->m_url->url_type != url_any)
+        tx->contact = c;
+    enum epc_err err = read_expires(tx, sip, &expires_s, cause);
+    if (err != EPC_OK)
+        return err;
+    if (!tx->contact) {
+        tx->kind = REG_EV_DEREGISTER;
+        return expires_s == 0 ? EPC_OK
+                              : refuse(cause, 400, "RFC 3261 10.3", "Contact * needs Expires 0");
+    }
+    if (expires_s > 0 && expires_s < cfg->min_expires_s) {
+        epc_cause_set(cause, 423, "RFC 3261 10.3", "Interval Too Brief");
+        return EPC_EPROTO;
+    }
+    tx->kind = expires_s ? REG_EV_REGISTER : REG_EV_DEREGISTER;
+    tx->expires_s = (uint32_t)(expires_s < cfg->max_expires_s ? expires_s : cfg->max_expires_s);
+    tx->ob = reg_param(c, "reg-id=").p && sip_has_feature(sip->sip_supported, "outbound");
+    return EPC_OK;
+}
+
+/* Removing a contact of another connection leaves this one's binding alone. */
+static void narrow_kind(struct reg_tx *tx)
+{
+    const struct reg_grant *g = tx->rec->grant;
+    if (!g || tx->kind != REG_EV_DEREGISTER || !tx->contact)
+        return;
+    char *key = reg_key(g->impi, tx->contact);
+    char uri[1024];
+    issize_t n = url_e(uri, (isize_t)sizeof uri, tx->contact->m_url);
+    bool same_uri = n > 0 && (size_t)n < sizeof uri && strcmp(uri, g->contact) == 0;
+    if (!same_uri && key && strcmp(key, g->key) != 0)
+        tx->kind = REG_EV_QUERY;
+    free(key);
+}
+
+enum epc_err reg_read_request(struct reg_tx *tx, struct epc_cause *cause)
+{
+    const sip_t *sip = epc_sip_in_sip(tx->in);
+    enum epc_err err = read_addresses(tx, sip, cause);
+    if (err == EPC_OK)
+        err = read_contact(tx, sip, cause);
+    if (err != EPC_OK)
+        return err;
+    tx->supports_path = sip_has_feature(sip->sip_supported, "path") != 0;
+    narrow_kind(tx);
+    return EPC_OK;
+}
+
+/* user@realm: what is missing is filled in from the home domain. */
+static char *full_impi(struct epc_str username, const char *home)
+{
+    struct epc_buf b = {0};
+    epc_buf_addstr(&b, username);
+    if (!username.n || !memchr(username.p, '@', username.n))
+        epc_buf_printf(&b, "@%s", home);
+    return epc_buf_take(&b, NULL);
+}
+
+/* Without Authorization (browsers' stacks send none at first): the identity bound to the flow, else
+ * the one derived from the public identity (TS 24.229 5.1.1.1A, TS 23.003 13.3). */
+static char *derived_username(const struct reg_tx *tx)
+{
+    if (tx->rec->grant && tx->rec->grant->username)
+        return epc_str_dup(epc_str_c(tx->rec->grant->username));
+    const char *user = strchr(tx->aor, ':') + 1;
+    return full_impi(epc_str_c(user), tx->home);
+}
+
+enum epc_err reg_read_digest(struct reg_tx *tx, struct epc_cause *cause)
+{
+    const sip_authorization_t *au = epc_sip_in_sip(tx->in)->sip_authorization;
+    if (au && (au->au_next || !au->au_scheme || !epc_str_ieqc(epc_str_c(au->au_scheme), "Digest")))
+        return refuse(cause, 400, "RFC 3261 22.3", "Unsupported Credentials");
+    if (au) {
+        struct epc_str username = reg_param(au, "username=");
+        if (!plain_text(username))
+            return refuse(cause, 400, "RFC 3261 22.4", "Digest without usable username");
+        tx->has_authorization = true;
+        tx->has_response = reg_param(au, "response=").n > 0;
+        tx->username = epc_str_dup(username);
+    } else {
+        tx->username = derived_username(tx);
+    }
+    tx->impi = tx->username ? full_impi(epc_str_c(tx->username), tx->home) : NULL;
+    if (!tx->impi)
+        return EPC_ENOMEM;
+    if (tx->rec->grant && strcmp(tx->rec->grant->impi, tx->impi) != 0)
+        return refuse(cause, 403, "TS 24.229 5.2.2.5", "Connection belongs to another identity");
+    return EPC_OK;
+}
