@@ -1,6 +1,5 @@
 """tests/lab/run --call: the browser scenarios against a running lab, then what crossed."""
 import os
-import shutil
 import subprocess
 import threading
 
@@ -105,8 +104,7 @@ def two_browsers(lab):
 def show(lab):
     """Print the ladders; the lines come from the daemon's trace and the PCRF's record."""
     text = ladders(lab.epcscf.trace, lab.pcrf.record)
-    width = shutil.get_terminal_size((132, 40)).columns
-    print("\n".join(line[:max(width, 100)].rstrip() for line in text.splitlines()), flush=True)
+    print(text, flush=True)
 
 
 def flush_capture(lab):

@@ -1,9 +1,11 @@
 """What crossed the lab's reference points, as a capture file."""
 import os
 import signal
+import socket
 
 from . import addresses as a
 from .process import Component
+from .wait import poll
 
 
 class Capture(Component):
@@ -34,3 +36,17 @@ class Capture(Component):
 
     def is_ready(self):
         return os.path.exists(self.file) and os.path.getsize(self.file) > 0
+
+    def stop(self):
+        """First see a mark of our own in the file: then all before it is there too."""
+        if self.alive():
+            mark = b"lab-capture-" + os.urandom(8).hex().encode()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.sendto(mark, a.RTPENGINE_NG)
+            poll(lambda: self._holds(mark), 5)
+        return super().stop()
+
+    def _holds(self, mark):
+        with open(self.file, "rb") as f:
+            f.seek(max(0, os.path.getsize(self.file) - 262144))
+            return mark in f.read()
