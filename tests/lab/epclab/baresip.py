@@ -23,7 +23,8 @@ class Control:
         self.answers, self.events = {}, []
         self.changed = threading.Condition()
         self.count = 0
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self):
         kept = b""
@@ -78,6 +79,7 @@ class Control:
             self.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
+        self.reader.join(3)
         self.socket.close()
 
 

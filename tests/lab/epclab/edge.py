@@ -3,6 +3,7 @@ plays 127.0.0.3 over UDP or TCP."""
 import queue
 import socket
 import threading
+import time
 
 from . import addresses as a
 from .sipmsg import Message, branch, token
@@ -18,19 +19,31 @@ class Edge:
         self.inbox = queue.Queue()
         self.kept = []
         self.tag = token()
-        self._reader = threading.Thread(target=self._read_udp, daemon=True)
-        self._reader.start()
+        self.readers = []
+        self._start(self._read_udp)
+
+    def _start(self, function, *args):
+        self.readers.append(threading.Thread(target=function, args=args, daemon=True))
+        self.readers[-1].start()
 
     def close(self):
-        self.udp.close()
-        if self.tcp:
-            self.tcp.close()
+        for s in filter(None, (self.udp, self.tcp)):
+            try:
+                s.shutdown(socket.SHUT_RDWR)  # wakes the reader, also of a datagram socket
+            except OSError:
+                pass
+        for reader in self.readers:
+            reader.join(3)
+        for s in filter(None, (self.udp, self.tcp)):
+            s.close()
 
     def _read_udp(self):
         while True:
             try:
                 data, peer = self.udp.recvfrom(65536)
             except OSError:
+                return
+            if not data and not peer:
                 return
             if data.strip(b"\r\n\0"):
                 self.inbox.put((Message.parse(data), peer, "udp"))
@@ -60,7 +73,7 @@ class Edge:
         if self.tcp is None:
             self.tcp = socket.create_connection(to, 2, source_address=(self.ip, 0))
             self.tcp.settimeout(None)
-            threading.Thread(target=self._read_tcp, args=(self.tcp,), daemon=True).start()
+            self._start(self._read_tcp, self.tcp)
         self.tcp.sendall(message.encode())
 
     def request(self, method, uri, *, from_, to, call_id, cseq=1, extra=(), body=b"", proto="udp",
@@ -81,7 +94,6 @@ class Edge:
         for i, entry in enumerate(self.kept):
             if match(entry[0]):
                 return self.kept.pop(i)
-        import time
         end = time.monotonic() + seconds
         while True:
             try:

@@ -61,6 +61,7 @@ class WebSocket:
         self.head = head
         self.lock = threading.Lock()
         self.closed_with = None
+        self.reader = None  # the thread in receive(), if there is one
         self.socket.settimeout(None)
 
     def _more(self):
@@ -133,17 +134,16 @@ class WebSocket:
     def vanish(self):
         """End with a reset, without a close frame or a TLS alert: a laptop whose lid was shut."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        try:
-            self.socket.shutdown(socket.SHUT_RD)  # lets the reading thread go, sends nothing
-        except OSError:
-            pass
-        self.socket.close()
+        self._shut(socket.SHUT_RD)  # lets the reading thread go, sends nothing
 
-    def _shut(self):
+    def _shut(self, how=socket.SHUT_RDWR):
         try:
-            self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.shutdown(how)
         except OSError:
             pass
+        # Closed only when nobody reads: the next connection gets the same descriptor.
+        if self.reader is not None and self.reader is not threading.current_thread():
+            self.reader.join(3)
         self.socket.close()
 
 
@@ -169,7 +169,8 @@ class Wic:
         self.reg_tag = token()
         self.service_route = []
         self.inbox, self.kept = queue.Queue(), []
-        threading.Thread(target=self._read, daemon=True).start()
+        self.ws.reader = threading.Thread(target=self._read, daemon=True)
+        self.ws.reader.start()
 
     def _read(self):
         while True:
