@@ -52,7 +52,7 @@ enum epc_err epc_sip_core_open(struct epc_sip *s)
     /* UA(0) makes nta a proxy's stack: no 2xx to INVITE is swallowed, no CANCEL answered with 487.
      * Timer C is ours (client.c), so nta's is put out of the way. */
     s->agent = nta_agent_create(
-        (su_root_t *)(void *)epc_shard_su_root(s->sh), (url_string_t *)(intptr_t)-1, on_message, s, NTATAG_UA(0),
+        epc_shard_su_root(s->sh), (url_string_t *)(intptr_t)-1, on_message, s, NTATAG_UA(0),
         NTATAG_MERGE_482(0), NTATAG_CANCEL_487(0), NTATAG_PASS_100(1), NTATAG_PASS_408(1),
         NTATAG_REL100(0), NTATAG_EXTRA_100(0), NTATAG_USE_TIMESTAMP(0), NTATAG_USE_NAPTR(0),
         NTATAG_USE_SRV(0), NTATAG_CLIENT_RPORT(0), NTATAG_UDP_MTU(65535), NTATAG_GRAYLIST(0),

@@ -1,22 +1,28 @@
 /* Header editing by name, for headers that sofia-sip has a class for and for those it does not. */
 #include "sip/sip_priv.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-msg_header_t **epc_sip_list(const msg_t *msg, const char *name, bool *unknown)
+/* The class of a header name; NULL when the name is no token. */
+static msg_hclass_t *class_of(const msg_t *msg, const char *name, bool *unknown)
 {
     const msg_mclass_t *mc = msg_mclass(msg);
     char with_colon[80];
+    isize_t end = 0;
     if (snprintf(with_colon, sizeof with_colon, "%s:", name) >= (int)sizeof with_colon)
         return NULL;
-    isize_t end = 0;
     const msg_href_t *hr = msg_find_hclass(mc, with_colon, &end);
     if (!hr || end == 0)
         return NULL;
     *unknown = hr == mc->mc_unknown;
-    return msg_hclass_offset(mc, epc_pub(epc_sip_of(msg)), hr->hr_class);
+    return hr->hr_class;
+}
+
+msg_header_t **epc_sip_list(const msg_t *msg, const char *name, bool *unknown)
+{
+    msg_hclass_t *hc = class_of(msg, name, unknown);
+    return hc ? msg_hclass_offset(msg_mclass(msg), epc_pub(epc_sip_of(msg)), hc) : NULL;
 }
 
 msg_header_t *epc_sip_find_from(msg_header_t *h, const char *name, bool unknown)
@@ -26,66 +32,53 @@ msg_header_t *epc_sip_find_from(msg_header_t *h, const char *name, bool unknown)
     return h;
 }
 
+/* A value from outside must not smuggle in another header. */
 static bool has_line_end(const char *s, size_t n)
 {
     return memchr(s, '\r', n) || memchr(s, '\n', n);
 }
 
-/* sofia-sip files a header that it cannot read under sip_error. */
-static unsigned count_errors(const sip_t *sip)
+enum epc_err epc_sip_add_value(msg_t *msg, const char *name, const char *value)
 {
-    unsigned n = 0;
-    for (const sip_error_t *e = sip->sip_error; e; e = e->er_next)
-        n++;
-    return n;
-}
-
-static void drop_last_error(msg_t *msg)
-{
-    sip_error_t *e = epc_sip_of(msg)->sip_error;
-    while (e && e->er_next)
-        e = e->er_next;
-    if (e)
-        msg_header_remove(msg, epc_pub(epc_sip_of(msg)), epc_hdr(e));
+    bool unknown;
+    if (has_line_end(value, strlen(value)) || has_line_end(name, strlen(name)))
+        return EPC_EINVAL;
+    msg_hclass_t *hc = class_of(msg, name, &unknown);
+    if (!hc)
+        return EPC_EINVAL;
+    /* Not msg_header_add_str(): that appends behind the body's separator. */
+    msg_pub_t *pub = epc_pub(epc_sip_of(msg));
+    if (!unknown)
+        return msg_header_add_make(msg, pub, hc, value) < 0 ? EPC_EPROTO : EPC_OK;
+    char *line = su_sprintf(msg_home(msg), "%s: %s", name, value);
+    if (!line)
+        return EPC_ENOMEM;
+    return msg_header_add_make(msg, pub, hc, line) < 0 ? EPC_EPROTO : EPC_OK;
 }
 
 enum epc_err epc_sip_add(msg_t *msg, const char *name, const char *fmt, ...)
 {
-    struct epc_buf line = {0};
-    enum epc_err err = EPC_OK;
-    va_list ap, again;
+    va_list ap;
     va_start(ap, fmt);
-    va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    char *value = su_vsprintf(msg_home(msg), fmt, ap);
     va_end(ap);
-    char *text = n >= 0 ? malloc((size_t)n + 1) : NULL;
-    if (text)
-        vsnprintf(text, (size_t)n + 1, fmt, again);
-    va_end(again);
-    if (!text)
-        return EPC_ENOMEM;
-    if (has_line_end(text, (size_t)n) || has_line_end(name, strlen(name))) {
-        err = EPC_EINVAL; /* a value from outside must not smuggle in a header */
-        goto out;
+    return value ? epc_sip_add_value(msg, name, value) : EPC_ENOMEM;
+}
+
+enum epc_err epc_sip_add_lines(msg_t *msg, const char *lines)
+{
+    struct epc_str rest = epc_str_c(lines);
+    enum epc_err err = EPC_OK;
+    while (!err && rest.p && rest.n) {
+        struct epc_str value = epc_str_trim(epc_str_cut(&rest, '\n'));
+        if (value.n == 0)
+            continue;
+        struct epc_str name = epc_str_trim(epc_str_cut(&value, ':'));
+        value = epc_str_trim(value);
+        char *n = su_strndup(msg_home(msg), name.p, (isize_t)name.n);
+        char *v = su_strndup(msg_home(msg), value.p ? value.p : "", (isize_t)value.n);
+        err = n && v ? epc_sip_add_value(msg, n, v) : EPC_ENOMEM;
     }
-    epc_buf_printf(&line, "%s: %s\r\n", name, text);
-    if (line.failed) {
-        err = EPC_ENOMEM;
-        goto out;
-    }
-    sip_t *sip = epc_sip_of(msg);
-    unsigned errors = count_errors(sip);
-    int flags = sip->sip_flags;
-    if (msg_header_add_str(msg, epc_pub(sip), line.p) < 0)
-        err = EPC_EPROTO;
-    if (count_errors(sip) > errors) {
-        drop_last_error(msg);
-        sip->sip_flags = flags;
-        err = EPC_EPROTO;
-    }
-out:
-    free(text);
-    epc_buf_free(&line);
     return err;
 }
 
@@ -118,14 +111,7 @@ struct epc_str epc_sip_get(msg_t *msg, const char *name, unsigned i)
     if (unknown)
         return (struct epc_str){h->sh_unknown->un_value ? h->sh_unknown->un_value : "",
                                 h->sh_unknown->un_value ? strlen(h->sh_unknown->un_value) : 0};
-    issize_t n = msg_header_field_e(NULL, 0, h, 0);
-    if (n < 0)
-        return EPC_STR_NULL;
-    char *text = su_alloc(msg_home(msg), (isize_t)(n + 1));
-    if (!text || msg_header_field_e(text, (isize_t)(n + 1), h, 0) != n)
-        return EPC_STR_NULL;
-    text[n] = 0;
-    return (struct epc_str){text, (size_t)n};
+    return epc_str_c(sip_header_as_string(msg_home(msg), (const sip_header_t *)(const void *)h));
 }
 
 struct epc_str epc_sip_in_get(const struct epc_sip_in *in, const char *name, unsigned i)

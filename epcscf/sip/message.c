@@ -86,14 +86,6 @@ static bool insert(msg_t *msg, void *h)
     return h && msg_header_insert(msg, epc_pub(epc_sip_of(msg)), epc_hdr(h)) >= 0;
 }
 
-/* Header lines "Name: value\r\n..." of our own making. */
-static bool add_lines(msg_t *msg, const char *lines)
-{
-    if (!lines || !*lines)
-        return true;
-    return msg_header_add_str(msg, epc_pub(epc_sip_of(msg)), lines) >= 0;
-}
-
 msg_t *epc_sip_make_response(const sip_t *req, int status, const char *phrase, const char *to_tag,
                              const char *extra)
 {
@@ -114,7 +106,7 @@ msg_t *epc_sip_make_response(const sip_t *req, int status, const char *phrase, c
     if (ok && status > 100 && to_tag && sip->sip_to && !sip->sip_to->a_tag)
         ok = sip_to_tag(home, sip->sip_to, to_tag) >= 0;
     if (ok)
-        ok = add_lines(msg, extra) && epc_sip_finish(msg) == EPC_OK;
+        ok = epc_sip_add_lines(msg, extra) == EPC_OK && epc_sip_finish(msg) == EPC_OK;
     if (!ok) {
         msg_destroy(msg);
         return NULL;
@@ -145,7 +137,7 @@ msg_t *epc_sip_make_inner(const sip_t *req, sip_method_t method, const char *nam
          dup_in(msg, req->sip_from) && dup_in(msg, to ? to : req->sip_to) &&
          dup_in(msg, req->sip_call_id) &&
          insert(msg, sip_cseq_create(home, req->sip_cseq->cs_seq, method, name)) &&
-         add_lines(msg, extra) && epc_sip_finish(msg) == EPC_OK;
+         epc_sip_add_lines(msg, extra) == EPC_OK && epc_sip_finish(msg) == EPC_OK;
     if (!ok || !sip->sip_request) {
         msg_destroy(msg);
         return NULL;

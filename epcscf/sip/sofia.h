@@ -6,6 +6,8 @@
 #define NTA_OUTGOING_MAGIC_T struct epc_sip_out
 #define NTA_INCOMING_MAGIC_T struct epc_sip_in
 
+#include "base/base.h"
+
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/msg_header.h>
 #include <sofia-sip/msg_mclass.h>
@@ -45,5 +47,9 @@ static inline url_string_t *epc_url_string(const char *s)
 msg_header_t **epc_sip_list(const msg_t *msg, const char *name, bool *unknown);
 /** First header of that name at or after @p h. */
 msg_header_t *epc_sip_find_from(msg_header_t *h, const char *name, bool unknown);
+/** As epc_sip_add(), the value as it is. */
+enum epc_err epc_sip_add_value(msg_t *msg, const char *name, const char *value);
+/** "Name: value\r\n..." field by field; NULL adds nothing. */
+enum epc_err epc_sip_add_lines(msg_t *msg, const char *lines);
 
 #endif

@@ -1,0 +1,134 @@
+/* The shard's door on one thread that the test turns by hand: no uv, no lws, no mailbox. */
+#include "fakes.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sofia-sip/su.h>
+
+struct doomed {
+    struct doomed *next;
+    void (*fn)(void *obj);
+    void *obj;
+};
+
+struct epc_shard {
+    su_root_t *root;
+    struct epc_timer *timers;
+    struct doomed *doomed;
+    unsigned index;
+};
+
+struct epc_shard *fake_shard_new(unsigned index)
+{
+    struct epc_shard *sh = calloc(1, sizeof *sh);
+    assert(sh);
+    su_init();
+    sh->root = su_root_create(NULL);
+    assert(sh->root);
+    sh->index = index;
+    return sh;
+}
+
+static void run_doomed(struct epc_shard *sh)
+{
+    while (sh->doomed) {
+        struct doomed *d = sh->doomed;
+        sh->doomed = d->next;
+        d->fn(d->obj);
+        free(d);
+    }
+}
+
+static void run_timers(struct epc_shard *sh)
+{
+    uint64_t now = epc_now_ms();
+    for (bool again = true; again;) {
+        again = false;
+        for (struct epc_timer *t = sh->timers; t; t = t->_next)
+            if (t->_at_ms <= now) {
+                epc_timer_stop(sh, t);
+                t->fn(t->arg);
+                again = true;
+                break;
+            }
+    }
+}
+
+void fake_shard_turn(struct epc_shard *sh)
+{
+    su_root_step(sh->root, 2);
+    run_timers(sh);
+    run_doomed(sh);
+}
+
+void fake_shard_free(struct epc_shard *sh)
+{
+    run_doomed(sh);
+    assert(!sh->timers);
+    su_root_destroy(sh->root);
+    su_deinit();
+    free(sh);
+}
+
+unsigned epc_shard_index(const struct epc_shard *sh)
+{
+    return sh->index;
+}
+
+bool epc_shard_is_owner(const struct epc_shard *sh)
+{
+    (void)sh;
+    return true;
+}
+
+void epc_shard_assert_owner(const struct epc_shard *sh);
+void epc_shard_assert_owner(const struct epc_shard *sh)
+{
+    (void)sh;
+}
+
+void epc_shard_doom(struct epc_shard *sh, void (*fn)(void *obj), void *obj)
+{
+    struct doomed *d = malloc(sizeof *d), **end = &sh->doomed;
+    assert(d);
+    *d = (struct doomed){.fn = fn, .obj = obj};
+    while (*end)
+        end = &(*end)->next;
+    *end = d;
+}
+
+struct su_root_s *epc_shard_su_root(struct epc_shard *sh)
+{
+    return sh->root;
+}
+
+void epc_timer_start(struct epc_shard *sh, struct epc_timer *t, uint64_t after_ms, epc_timer_fn *fn,
+                     void *arg)
+{
+    epc_timer_stop(sh, t);
+    t->fn = fn;
+    t->arg = arg;
+    t->_at_ms = epc_now_ms() + after_ms;
+    t->_next = sh->timers;
+    t->_prev = &sh->timers;
+    if (t->_next)
+        t->_next->_prev = &t->_next;
+    sh->timers = t;
+}
+
+void epc_timer_stop(struct epc_shard *sh, struct epc_timer *t)
+{
+    (void)sh;
+    if (!t->_prev)
+        return;
+    *t->_prev = t->_next;
+    if (t->_next)
+        t->_next->_prev = t->_prev;
+    t->_next = NULL;
+    t->_prev = NULL;
+}
+
+bool epc_timer_running(const struct epc_timer *t)
+{
+    return t->_prev != NULL;
+}
