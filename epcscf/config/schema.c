@@ -1,0 +1,290 @@
+/* The one table of configuration keys. */
+#include "config/config_priv.h"
+
+#include <string.h>
+
+#define AT(member) .at = offsetof(struct epc_config, member)
+#define COUNT(member) .count_at = offsetof(struct epc_config, member)
+#define IN(type, member) .at = offsetof(struct type, member)
+#define IN_COUNT(type, member) .count_at = offsetof(struct type, member)
+#define TABLE(keys_, type) {keys_, EPC_ARRAY_LEN(keys_), sizeof(type)}
+
+_Static_assert(sizeof(enum epc_log_level) == sizeof(int) && sizeof(enum epc_policy_mode) == sizeof(int) &&
+                   sizeof(enum epc_gateway_kind) == sizeof(int) &&
+                   sizeof(enum epc_core_transport) == sizeof(int),
+               "CFG_ENUM writes an int");
+
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const reg_modes[] = {"digest", "token", NULL};
+static const int reg_mode_bits[] = {EPC_MODE_DIGEST, EPC_MODE_TOKEN};
+static const char *const core_transports[] = {"auto", "udp", "tcp", NULL};
+static const char *const integrity_values[] = {"auth-done", "tls-yes", NULL};
+static const char *const jwt_algorithms[] = {"ES256", "RS256", NULL};
+static const char *const gateways[] = {"rtpengine", NULL};
+static const char *const policy_modes[] = {"required", "optional", "off", NULL};
+static const int policy_mode_values[] = {EPC_POLICY_REQUIRED, EPC_POLICY_OPTIONAL, EPC_POLICY_OFF};
+
+static const struct cfg_key origin_keys[] = {
+    {"origin", CFG_ORIGIN, .need = CFG_NEED_ALWAYS, IN(epc_cfg_origin, origin),
+     .help = "Origin header that browsers send from the WWSF's pages: `scheme://host[:port]`"},
+    {"wwsf", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_origin, wwsf),
+     .help = "id of that WWSF: what a token's `azp` or `client_id` must say"},
+    {"modes", CFG_MODES, IN(epc_cfg_origin, modes), .names = reg_modes, .values = reg_mode_bits,
+     .def = "digest", .help = "registration modes (TS 23.228 U.2.1) that its pages may use"},
+};
+static const struct cfg_table origin_table = TABLE(origin_keys, struct epc_cfg_origin);
+
+static const struct cfg_key issuer_keys[] = {
+    {"issuer", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_issuer, issuer),
+     .help = "the tokens' `iss`, exactly"},
+    {"jwks_file", CFG_FILE_READ, .need = CFG_NEED_ALWAYS, IN(epc_cfg_issuer, jwks_file),
+     .help = "the issuer's public keys (RFC 7517); may be missing when it is `wwsf.jwks_file`"},
+    {"algorithms", CFG_LIST, CFG_CHOICE, IN(epc_cfg_issuer, algorithms),
+     IN_COUNT(epc_cfg_issuer, n_algorithms), .names = jwt_algorithms, .def = "ES256",
+     .help = "signature algorithms accepted from this issuer"},
+    {"audience", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_issuer, audience),
+     .help = "must be among the tokens' `aud`"},
+    {"scope", CFG_STRING, IN(epc_cfg_issuer, scope), .def = "sip",
+     .help = "must be among the tokens' scopes; `\"\"`: not checked"},
+    {"wwsfs", CFG_LIST, CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_issuer, wwsfs),
+     IN_COUNT(epc_cfg_issuer, n_wwsfs), .help = "ids of the WWSFs that may use this issuer"},
+    {"impi_claim", CFG_STRING, IN(epc_cfg_issuer, impi_claim), .def = "impi",
+     .help = "claim that holds the private identity"},
+    {"impu_claim", CFG_STRING, IN(epc_cfg_issuer, impu_claim), .def = "impu",
+     .help = "claim that holds the public identity or identities"},
+    {"max_lifetime_s", CFG_U32, IN(epc_cfg_issuer, max_lifetime_s), .min = 10, .max = 604800,
+     .unit = "s", .def = "86400", .help = "tokens that live longer (`exp` - `iat`) are refused"},
+    {"skew_s", CFG_U32, IN(epc_cfg_issuer, skew_s), .min = 0, .max = 600, .unit = "s", .def = "30",
+     .help = "how far the issuer's clock may be off"},
+};
+static const struct cfg_table issuer_table = TABLE(issuer_keys, struct epc_cfg_issuer);
+
+static const struct cfg_key plmn_keys[] = {
+    {"plmn", CFG_PLMN, .need = CFG_NEED_ALWAYS, IN(epc_cfg_plmn, plmn),
+     .help = "MCC and MNC, 5 or 6 digits, or `default`"},
+    {"url", CFG_WSS_URL, .need = CFG_NEED_ALWAYS, IN(epc_cfg_plmn, url),
+     .help = "`wss://` URL of the eP-CSCF for users of that network"},
+};
+static const struct cfg_table plmn_table = TABLE(plmn_keys, struct epc_cfg_plmn);
+
+static const struct cfg_key main_keys[] = {
+    {"shards", CFG_U32, AT(shards), .min = 0, .max = 256, .def = "0",
+     .help = "worker threads; 0: one for each online core"},
+
+    {"log.level", CFG_ENUM, AT(log_level), .names = log_levels, .def = "info",
+     .help = "least important lines that are written"},
+    {"log.file", CFG_FILE_WRITE, AT(log_file), .def_note = "standard error",
+     .help = "opened again on SIGHUP"},
+    {"log.identities", CFG_BOOL, AT(log_identities), .def = "false",
+     .help = "write public identities in clear instead of hashed"},
+    {"trace.file", CFG_FILE_WRITE, AT(trace_file), .def_note = "no trace",
+     .help = "every message at Gm, Mw, Rx and Iq as a line of JSON, secrets masked"},
+
+    {"wss.listen", CFG_ADDRS, AT(wss.listen), COUNT(wss.n_listen), .def = "0.0.0.0:443",
+     .help = "where browsers connect"},
+    {"wss.certificate", CFG_FILE_READ, .need = CFG_NEED_ALWAYS, AT(wss.certificate),
+     .help = "PEM file: the certificate and the chain above it"},
+    {"wss.key", CFG_FILE_READ, .need = CFG_NEED_ALWAYS, AT(wss.key),
+     .help = "PEM file: the certificate's private key"},
+    {"wss.tls_min", CFG_CHOICE, AT(wss.tls_min), .names = tls_versions, .def = "1.2",
+     .help = "lowest TLS version"},
+    {"wss.paths", CFG_LIST, CFG_PATH, AT(wss.paths), COUNT(wss.n_paths), .def = "/",
+     .help = "URL paths that are served"},
+    {"wss.origins", CFG_MAPS, AT(wss.origins), COUNT(wss.n_origins), .items = &origin_table,
+     .def_note = "none", .help = "the WWSFs whose pages may connect"},
+    {"wss.allow_no_origin", CFG_BOOL, AT(wss.allow_no_origin), .def = "false",
+     .help = "serve clients without Origin header: no browsers"},
+    {"wss.max_message_octets", CFG_U32, AT(wss.max_message_octets), .min = 4096, .max = 1048576,
+     .unit = "octets", .def = "65536", .help = "longer messages close the connection with 1009"},
+    {"wss.send_queue_octets", CFG_U32, AT(wss.send_queue_octets), .min = 16384, .max = 16777216,
+     .unit = "octets", .def = "262144",
+     .help = "what may wait for a browser that does not read, before it is closed"},
+    {"wss.ping_interval_ms", CFG_U32, AT(wss.ping_interval_ms), .min = 1000, .max = 3600000,
+     .unit = "ms", .def = "30000", .help = "time between WebSocket pings on an idle connection"},
+    {"wss.pong_timeout_ms", CFG_U32, AT(wss.pong_timeout_ms), .min = 500, .max = 3600000,
+     .unit = "ms", .def = "10000", .help = "no pong for so long: closed; at most the ping interval"},
+    {"wss.handshake_timeout_ms", CFG_U32, AT(wss.handshake_timeout_ms), .min = 500, .max = 120000,
+     .unit = "ms", .def = "10000", .help = "TLS and WebSocket handshake together"},
+    {"wss.registration_timeout_ms", CFG_U32, AT(wss.registration_timeout_ms), .min = 0,
+     .max = 3600000, .unit = "ms", .def = "60000",
+     .help = "connections without a registration are closed after this; 0: never"},
+    {"wss.max_connections", CFG_U32, AT(wss.max_connections), .min = 1, .max = 1000000,
+     .def = "50000", .help = "connections on one shard"},
+    {"wss.max_per_address", CFG_U32, AT(wss.max_per_address), .min = 0, .max = 1000000, .def = "0",
+     .help = "connections on one shard from one address; 0: no limit"},
+
+    {"sip.public_host", CFG_HOST, .need = CFG_NEED_ALWAYS, AT(sip.public_host),
+     .help = "name or address of the browsers' side, for Record-Route"},
+    {"sip.public_port", CFG_PORT, AT(sip.public_port), .def = "443",
+     .help = "port of the browsers' side, for Record-Route"},
+    {"sip.core_host", CFG_IP, .need = CFG_NEED_ALWAYS, AT(sip.core_host),
+     .help = "own address towards the core"},
+    {"sip.core_port", CFG_PORT, AT(sip.core_port), .def = "5060",
+     .help = "first port towards the core, UDP and TCP; shard *i* uses this plus *i*"},
+    {"sip.core_transport", CFG_ENUM, AT(sip.core_transport), .names = core_transports, .def = "auto",
+     .help = "`auto`: UDP, and TCP for requests over `sip.udp_max_octets` (RFC 3261 18.1.1)"},
+    {"sip.udp_max_octets", CFG_U32, AT(sip.udp_max_octets), .min = 512, .max = 65000,
+     .unit = "octets", .def = "1300", .help = "longest request that `auto` sends over UDP"},
+    {"sip.icscf", CFG_SIP_URI, .need = CFG_NEED_ALWAYS, AT(sip.icscf),
+     .help = "entry point of the home network: a `sip:` URI with a literal address"},
+    {"sip.trusted", CFG_LIST, CFG_IP, AT(sip.trusted), COUNT(sip.n_trusted),
+     .def_note = "the address in `sip.icscf`",
+     .help = "addresses of the core that may send requests; all others are refused"},
+    {"sip.home_domains", CFG_LIST, CFG_HOST, .need = CFG_NEED_ALWAYS, AT(sip.home_domains),
+     COUNT(sip.n_home_domains), .help = "domains of the home network; the first is the main one"},
+    {"sip.visited_network", CFG_TOKEN, AT(sip.visited_network),
+     .def_note = "the first of `sip.home_domains`", .help = "P-Visited-Network-ID"},
+    {"sip.ioi", CFG_TOKEN, AT(sip.ioi), .def_note = "`sip.visited_network`",
+     .help = "own inter-operator identifier, for orig-ioi and term-ioi"},
+    {"sip.timer_c_ms", CFG_U32, AT(sip.timer_c_ms), .min = 1000, .max = 3600000, .unit = "ms",
+     .def = "181000", .help = "Timer C: an INVITE without progress is cancelled; RFC 3261 16.6 asks for over 180000"},
+    {"sip.wic_timeout_ms", CFG_U32, AT(sip.wic_timeout_ms), .min = 1000, .max = 300000, .unit = "ms",
+     .def = "32000", .help = "how long a browser may take for its first answer (64*T1)"},
+    {"sip.no_outbound_480", CFG_BOOL, AT(sip.no_outbound_480), .def = "false",
+     .help = "answer 480 instead of 430 when the browser's connection is gone"},
+    {"sip.token_key_file", CFG_FILE_READ, AT(sip.token_key_file),
+     .def_note = "a fresh key at each start",
+     .help = "32 octets that protect flow tokens; the same for all starts"},
+
+    {"registration.min_expires_s", CFG_U32, AT(registration.min_expires_s), .min = 10,
+     .max = 86400, .unit = "s", .def = "60", .help = "shorter registrations get 423"},
+    {"registration.max_expires_s", CFG_U32, AT(registration.max_expires_s), .min = 10,
+     .max = 2592000, .unit = "s", .def = "600000", .help = "longer registrations are shortened"},
+    {"registration.tna_integrity_protected", CFG_CHOICE, AT(registration.tna_integrity_protected),
+     .names = integrity_values, .def = "auth-done",
+     .help = "how the core is told that a token was accepted (TS 33.203 Annex U); `tls-yes` for "
+             "cores that need it"},
+    {"registration.authorization_entity_param", CFG_TOKEN,
+     AT(registration.authorization_entity_param), .def_note = "not sent",
+     .help = "name of the parameter that carries the WAF's identity"},
+    {"registration.authorization_entity", CFG_STRING, AT(registration.authorization_entity),
+     .def_note = "not sent", .help = "the WAF's identity"},
+    {"registration.flow_loss_grace_ms", CFG_U32, AT(registration.flow_loss_grace_ms), .min = 0,
+     .max = 600000, .unit = "ms", .def = "5000",
+     .help = "how long a registration outlives its connection"},
+
+    {"tokens.issuers", CFG_MAPS, .need = CFG_NEED_TOKENS, AT(tokens.issuers),
+     COUNT(tokens.n_issuers), .items = &issuer_table, .help = "who may issue tokens"},
+    {"tokens.realm", CFG_STRING, AT(tokens.realm), .def_note = "the first of `sip.home_domains`",
+     .help = "realm in `WWW-Authenticate: Bearer` (RFC 8898)"},
+    {"tokens.authz_server", CFG_HTTPS_URI, .need = CFG_NEED_TOKENS, AT(tokens.authz_server),
+     .help = "where browsers get a token, told in the challenge"},
+
+    {"media.gateway", CFG_ENUM, AT(media.gateway), .names = gateways, .def = "rtpengine",
+     .help = "kind of media gateway"},
+    {"media.rtpengine", CFG_ADDRS, AT(media.rtpengine), COUNT(media.n_rtpengine),
+     .def = "127.0.0.1:2223", .help = "rtpengine's NG addresses; several share the calls"},
+    {"media.access_interface", CFG_TOKEN, AT(media.access_interface), .def = "",
+     .help = "rtpengine's interface name of the browsers' side; `\"\"`: not sent"},
+    {"media.core_interface", CFG_TOKEN, AT(media.core_interface), .def = "",
+     .help = "rtpengine's interface name of the core's side; `\"\"`: not sent"},
+    {"media.timeout_ms", CFG_U32, AT(media.timeout_ms), .min = 300, .max = 30000, .unit = "ms",
+     .def = "2000", .help = "for one request to the gateway, repetitions included"},
+    {"media.audio_codecs", CFG_LIST, CFG_TOKEN, AT(media.audio_codecs),
+     COUNT(media.n_audio_codecs), .def = "opus AMR-WB AMR G722 PCMA PCMU",
+     .help = "allowed between the legs, preferred first; telephone-event goes with them"},
+    {"media.video_codecs", CFG_LIST, CFG_TOKEN, AT(media.video_codecs),
+     COUNT(media.n_video_codecs), .def = "H264 VP8",
+     .help = "allowed between the legs, preferred first"},
+
+    {"policy.mode", CFG_ENUM, AT(policy.mode), .names = policy_modes, .values = policy_mode_values,
+     .def = "off",
+     .help = "`required`: no call without the PCRF's consent; `optional`: calls go on while no PCRF "
+             "answers; `off`: nobody is asked"},
+    {"policy.diameter_config", CFG_FILE_READ, .need = CFG_NEED_POLICY, AT(policy.diameter_config),
+     .help = "freeDiameter's own configuration file"},
+    {"policy.destination_realm", CFG_HOST, AT(policy.destination_realm),
+     .def_note = "the first of `sip.home_domains`", .help = "the PCRF's Diameter realm"},
+    {"policy.destination_host", CFG_HOST, AT(policy.destination_host),
+     .def_note = "any peer of the realm", .help = "one PCRF's Diameter identity"},
+    {"policy.timeout_ms", CFG_U32, AT(policy.timeout_ms), .min = 200, .max = 30000, .unit = "ms",
+     .def = "2000", .help = "for one Rx request"},
+    {"policy.af_application_id", CFG_STRING, AT(policy.af_application_id),
+     .def = "urn:urn-7:3gpp-service.ims.icsi.mmtel", .help = "AF-Application-Identifier"},
+    {"policy.audio_bw_bps", CFG_U32, AT(policy.audio_bw_bps), .min = 1000, .max = 1000000000,
+     .unit = "bit/s", .def = "96000", .help = "audio without `b=` line; IP, UDP and RTP included"},
+    {"policy.video_bw_bps", CFG_U32, AT(policy.video_bw_bps), .min = 1000, .max = 1000000000,
+     .unit = "bit/s", .def = "1500000", .help = "video without `b=` line; IP, UDP and RTP included"},
+    {"policy.data_bw_bps", CFG_U32, AT(policy.data_bw_bps), .min = 1000, .max = 1000000000,
+     .unit = "bit/s", .def = "256000", .help = "data channels without `b=` line"},
+    {"policy.signalling_session", CFG_BOOL, AT(policy.signalling_session), .def = "false",
+     .help = "an AF signalling session for each registration (TS 29.214 4.4.5)"},
+    {"policy.turn_servers", CFG_LIST, CFG_IP, AT(policy.turn_servers), COUNT(policy.n_turn_servers),
+     .def_note = "none", .help = "addresses of TURN servers inside the access network"},
+
+    {"wwsf.enabled", CFG_BOOL, AT(wwsf.enabled), .def = "false",
+     .help = "run the embedded WWSF: page, log-in, tokens"},
+    {"wwsf.listen", CFG_ADDR, .need = CFG_NEED_WWSF, AT(wwsf.listen), .help = "its HTTPS address"},
+    {"wwsf.certificate", CFG_FILE_READ, AT(wwsf.certificate), .def_note = "`wss.certificate`",
+     .help = "PEM file: the certificate and the chain above it"},
+    {"wwsf.key", CFG_FILE_READ, AT(wwsf.key), .def_note = "`wss.key`",
+     .help = "PEM file: the certificate's private key"},
+    {"wwsf.public_url", CFG_HTTPS_ORIGIN, .need = CFG_NEED_WWSF, AT(wwsf.public_url),
+     .help = "`https` origin under which browsers see it"},
+    {"wwsf.id", CFG_STRING, .need = CFG_NEED_WWSF, AT(wwsf.id),
+     .help = "its WWSF id, written into tokens as `azp`"},
+    {"wwsf.issuer", CFG_STRING, AT(wwsf.issuer), .def_note = "`wwsf.public_url`",
+     .help = "`iss` of its tokens"},
+    {"wwsf.audience", CFG_STRING, AT(wwsf.audience), .def_note = "`wwsf.home_domain`",
+     .help = "`aud` of its tokens"},
+    {"wwsf.scope", CFG_STRING, AT(wwsf.scope), .def = "sip", .help = "`scope` of its tokens"},
+    {"wwsf.signing_key", CFG_FILE_MADE, .need = CFG_NEED_WWSF, AT(wwsf.signing_key),
+     .help = "PEM file, EC P-256 or RSA; made at start when it is missing"},
+    {"wwsf.jwks_file", CFG_FILE_WRITE, .need = CFG_NEED_WWSF, AT(wwsf.jwks_file),
+     .help = "where its public keys are written for the eP-CSCF"},
+    {"wwsf.users_file", CFG_FILE_READ, .need = CFG_NEED_WWSF, AT(wwsf.users_file),
+     .help = "JSON file of its users; passwords hashed with `epcscf --hash-password`"},
+    {"wwsf.home_domain", CFG_HOST, AT(wwsf.home_domain),
+     .def_note = "the first of `sip.home_domains`", .help = "domain of its users' identities"},
+    {"wwsf.page_dir", CFG_DIR, AT(wwsf.page_dir), .def = EPC_PAGE_DIR,
+     .help = "folder of the browser phone's page"},
+    {"wwsf.token_lifetime_s", CFG_U32, AT(wwsf.token_lifetime_s), .min = 10, .max = 604800,
+     .unit = "s", .def = "3600", .help = "lifetime of its tokens"},
+    {"wwsf.plmn", CFG_MAPS, .need = CFG_NEED_WWSF, AT(wwsf.plmn), COUNT(wwsf.n_plmn),
+     .items = &plmn_table, .help = "which eP-CSCF serves which network (TS 23.228 U.2.1.3)"},
+
+    {"admin.metrics_listen", CFG_ADDR, AT(admin.metrics_listen), .def_note = "off",
+     .help = "plain HTTP for `/metrics` (OpenMetrics) and `/health`"},
+    {"admin.control_socket", CFG_SOCKET, AT(admin.control_socket), .def_note = "off",
+     .help = "path of the Unix socket of `epcscfctl`"},
+};
+const struct cfg_table cfg_main_table = TABLE(main_keys, struct epc_config);
+
+_Static_assert(EPC_ARRAY_LEN(main_keys) <= CFG_MAX_KEYS, "CFG_MAX_KEYS");
+_Static_assert(EPC_ARRAY_LEN(issuer_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
+
+const struct cfg_key *cfg_find(const struct cfg_table *t, const char *path, size_t *index)
+{
+    for (size_t i = 0; i < t->n_keys; i++) {
+        if (strcmp(t->keys[i].path, path) == 0) {
+            if (index)
+                *index = i;
+            return &t->keys[i];
+        }
+    }
+    return NULL;
+}
+
+const char *cfg_need_text(enum cfg_need need)
+{
+    switch (need) {
+    case CFG_NEED_ALWAYS:
+        return "always";
+    case CFG_NEED_TOKENS:
+        return "when an origin allows `token`";
+    case CFG_NEED_POLICY:
+        return "when `policy.mode` is not `off`";
+    case CFG_NEED_WWSF:
+        return "when `wwsf.enabled`";
+    case CFG_NEED_NOT:
+        break;
+    }
+    return "";
+}
+
+bool cfg_is_file(enum cfg_type t)
+{
+    return t == CFG_FILE_READ || t == CFG_FILE_MADE || t == CFG_FILE_WRITE || t == CFG_DIR ||
+           t == CFG_SOCKET;
+}
