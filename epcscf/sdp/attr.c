@@ -106,27 +106,45 @@ static void codec_rtpmap(struct epc_sdp_codec *c, struct epc_str map)
     c->channels = epc_str_u64(map, 255, &channels) == EPC_OK && channels ? (unsigned)channels : 1;
 }
 
-static enum epc_err codec_feedback(struct epc_sdp_media *m, struct epc_sdp_codec *c, struct sdp_arena *a)
+/* An a=rtcp-fb line: for one payload type or, "*", for all. */
+static bool feedback_line(const struct epc_sdp_attr *a, unsigned *pt, bool *all, struct epc_str *value)
 {
-    struct epc_str fb[MAX_FB];
-    size_t n = 0;
-    for (size_t i = 0; i < m->n_attr && n < MAX_FB; i++) {
-        struct epc_str v = m->attr[i].value;
-        unsigned pt;
-        if (!epc_str_eqc(m->attr[i].name, "rtcp-fb"))
-            continue;
-        if (epc_str_starts(v, "* "))
-            fb[n++] = epc_str_trim((struct epc_str){v.p + 2, v.n - 2});
-        else if (pt_value(v, &pt, &v) && pt == c->pt)
-            fb[n++] = v;
+    if (!epc_str_eqc(a->name, "rtcp-fb"))
+        return false;
+    *all = epc_str_starts(a->value, "* ");
+    if (!*all)
+        return pt_value(a->value, pt, value);
+    *value = epc_str_trim((struct epc_str){a->value.p + 2, a->value.n - 2});
+    return true;
+}
+
+static enum epc_err read_feedback(const struct epc_sdp_media *m, struct epc_sdp_codec *codec, size_t n,
+                                  struct sdp_arena *a)
+{
+    struct epc_str *fb[N_PT] = {0}, value;
+    size_t n_lines[N_PT] = {0}, n_all = 0;
+    unsigned pt = 0;
+    bool all;
+    for (size_t i = 0; i < m->n_attr; i++)
+        if (feedback_line(&m->attr[i], &pt, &all, &value))
+            *(all ? &n_all : &n_lines[pt]) += 1;
+    for (size_t i = 0; i < n; i++) {
+        struct epc_sdp_codec *c = &codec[i];
+        size_t room = n_lines[c->pt] + n_all < MAX_FB ? n_lines[c->pt] + n_all : (size_t)MAX_FB;
+        c->fb = fb[c->pt] = sdp_arena_get(a, room, sizeof *fb[0]);
+        if (room && !c->fb)
+            return EPC_ENOMEM;
+        n_lines[c->pt] = room;
     }
-    struct epc_str *copy = sdp_arena_get(a, n, sizeof *copy);
-    if (n && !copy)
-        return EPC_ENOMEM;
-    if (n)
-        memcpy(copy, fb, n * sizeof *copy);
-    c->fb = copy;
-    c->n_fb = n;
+    for (size_t i = 0; i < m->n_attr; i++) {
+        if (!feedback_line(&m->attr[i], &pt, &all, &value))
+            continue;
+        for (size_t k = 0; k < n; k++) {
+            struct epc_sdp_codec *c = &codec[k];
+            if ((all || c->pt == pt) && c->n_fb < n_lines[c->pt])
+                fb[c->pt][c->n_fb++] = value;
+        }
+    }
     return EPC_OK;
 }
 
@@ -161,9 +179,8 @@ static enum epc_err read_codecs(struct epc_sdp_media *m, struct sdp_arena *a)
         else
             by_pt[pt]->fmtp = rest;
     }
-    for (size_t i = 0; feedback && i < n; i++)
-        if (codec_feedback(m, &codec[i], a) != EPC_OK)
-            return EPC_ENOMEM;
+    if (feedback && read_feedback(m, codec, n, a) != EPC_OK)
+        return EPC_ENOMEM;
     m->codec = codec;
     m->n_codec = n;
     return EPC_OK;
