@@ -47,7 +47,7 @@ enum epc_err epc_gw_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const 
                                epc_gw_event_fn *fn, void *arg) EPC_MUST_CHECK;
 /** The offer of @p from's side: reserve or re-configure. @p remote borrowed for the call.
  *  One operation of a context is under way at a time; later ones queue. @p done runs exactly once,
- *  never inside this call, unless the context is released first (then never). */
+ *  never inside this call (but for out of memory), unless the context is released first (then never). */
 void epc_gw_offer(struct epc_gw_ctx *c, enum epc_gw_side from, const struct epc_sdp *remote,
                   epc_gw_done_fn *done, void *arg);
 /** The answer of the other side to the last offer. */
@@ -55,8 +55,9 @@ void epc_gw_answer(struct epc_gw_ctx *c, const struct epc_sdp *remote, epc_gw_do
 /** Put the media back to a committed exchange after a rejected re-offer. Fire and forget. */
 void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_sdp *offer,
                     const struct epc_sdp *answer);
-/** Subtract everything; the pointer is invalid afterwards. Sent even while an operation is open, and
- *  repeated until the gateway confirms or the time-out ends it. NULL-safe. */
+/** Subtract everything; the pointer is invalid afterwards. Sent once the open operation, if any, has
+ *  ended (a late request must not bring the context back), and repeated until the gateway confirms or
+ *  the time-out ends it. NULL-safe. */
 void epc_gw_release(struct epc_gw_ctx *c);
 
 #endif

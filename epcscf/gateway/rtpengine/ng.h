@@ -1,0 +1,34 @@
+/* rtpengine's NG control protocol: "<cookie> <JSON>" in a UDP datagram, the same cookie in the reply.
+ * A request is repeated with its cookie until the reply comes or the time is up; rtpengine answers a
+ * repeated cookie from its cache. */
+#ifndef EPC_NG_H
+#define EPC_NG_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+#include "config/config.h"
+#include "shard/shard.h"
+
+struct ng;          /* the client of one shard: a socket for each rtpengine */
+struct ng_instance; /* one rtpengine */
+struct ng_request;
+
+/** @p reply borrowed, a JSON object, NULL unless EPC_OK. EPC_OK also for result "error" replies.
+ *  EPC_ETIMEDOUT: no reply in time. */
+typedef void ng_done_fn(void *arg, enum epc_err err, const json_t *reply);
+
+enum epc_err ng_create(struct ng **out, struct epc_shard *sh, const struct epc_cfg_media *cfg) EPC_MUST_CHECK;
+/** Forgets open requests without a callback. NULL-safe. */
+void ng_destroy(struct ng *ng);
+/** The rtpengine for a new context: by hash among those that answer, or among all if none does. */
+struct ng_instance *ng_choose(struct ng *ng, const char *key);
+/** Send @p command (borrowed). @p key: SIP Call-ID for the trace. @p done runs later, exactly once.
+ *  @return EPC_OK, EPC_ENOMEM (no callback) */
+enum epc_err ng_send(struct ng *ng, struct ng_instance *to, const json_t *command, const char *key,
+                     ng_done_fn *done, void *arg) EPC_MUST_CHECK;
+/** Take a datagram apart. @p reply gives (json_decref), @p cookie is a slice of @p data.
+ *  @return EPC_OK, EPC_EPROTO */
+enum epc_err ng_parse(struct epc_str data, struct epc_str *cookie, json_t **reply) EPC_MUST_CHECK;
+
+#endif

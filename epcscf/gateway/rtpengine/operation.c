@@ -1,0 +1,94 @@
+#include "gateway/rtpengine/rtpengine_priv.h"
+
+#include <string.h>
+
+/* What each direction asks of rtpengine (TS 23.334 5.20: the access side is WebRTC, the core side plain
+ * RTP with a port of its own for RTCP). */
+static int shape(json_t *cmd, enum epc_gw_side towards)
+{
+    int rc = json_object_set_new(cmd, "SDES", json_pack("[s]", "off"));
+    if (towards == EPC_GW_CORE) {
+        rc |= json_object_set_new(cmd, "ICE", json_string("remove"));
+        rc |= json_object_set_new(cmd, "transport-protocol", json_string("RTP/AVP"));
+        rc |= json_object_set_new(cmd, "rtcp-mux", json_pack("[s]", "demux"));
+    } else {
+        rc |= json_object_set_new(cmd, "ICE", json_string("force"));
+        rc |= json_object_set_new(cmd, "transport-protocol", json_string("UDP/TLS/RTP/SAVPF"));
+        rc |= json_object_set_new(cmd, "rtcp-mux", json_pack("[ss]", "offer", "require"));
+    }
+    rc |= json_object_set_new(cmd, "DTLS", json_string("passive"));
+    return rc | json_object_set_new(cmd, "DTLS-fingerprint", json_string("sha-256"));
+}
+
+json_t *rtp_command(const struct rtp_ctx *c, const struct rtp_op *op)
+{
+    const struct epc_cfg_media *cfg = c->gw->cfg;
+    enum epc_gw_side other = op->from == EPC_GW_ACCESS ? EPC_GW_CORE : EPC_GW_ACCESS;
+    const char *interface[] = {[EPC_GW_ACCESS] = cfg->access_interface, [EPC_GW_CORE] = cfg->core_interface};
+    bool offer = op->kind == RTP_OFFER;
+    /* from-tag is always the offerer's, in the answer too. */
+    json_t *cmd = json_pack("{s:s, s:s, s:s, s:s, s:[ss], s:[s]}", "command", offer ? "offer" : "answer",
+                            "call-id", c->call_id, "from-tag", c->tag[offer ? op->from : other], "sdp",
+                            op->sdp, "replace", "origin", "session-connection", "flags", "trust-address");
+    if (!cmd)
+        return NULL;
+    int rc = 0;
+    if (!offer || c->exists)
+        rc |= json_object_set_new(cmd, "to-tag", json_string(c->tag[offer ? other : op->from]));
+    if (offer && interface[op->from] && *interface[op->from] && interface[other] && *interface[other])
+        rc |= json_object_set_new(cmd, "direction",
+                                  json_pack("[ss]", interface[op->from], interface[other]));
+    if (offer)
+        rc |= shape(cmd, other);
+    else if (other == EPC_GW_CORE)
+        rc |= json_object_set_new(cmd, "ICE", json_string("remove"));
+    if (rc == 0)
+        return cmd;
+    json_decref(cmd);
+    return NULL;
+}
+
+static const char *reason_of(const json_t *reply)
+{
+    const char *reason = json_string_value(json_object_get(reply, "error-reason"));
+    return reason ? reason : "no reason given";
+}
+
+bool rtp_unknown_call(const json_t *reply)
+{
+    const char *result = json_string_value(json_object_get(reply, "result"));
+    return result && strcmp(result, "error") == 0 && strstr(reason_of(reply), "nknown call") != NULL;
+}
+
+static enum epc_err refused(const json_t *reply, struct epc_cause *cause)
+{
+    const char *reason = reason_of(reply);
+    bool busy = strstr(reason, "limit") || strstr(reason, "load") || strstr(reason, "Ran out of ports");
+    bool sdp = strstr(reason, "parse") || strstr(reason, "SDP");
+    epc_cause_set(cause, busy ? 503 : sdp ? 488 : 500, "TS 23.334 6.2", "gateway: %.80s", reason);
+    if (busy)
+        cause->retry_after_s = 10;
+    return busy ? EPC_ELIMIT : EPC_EPROTO;
+}
+
+enum epc_err rtp_local(const json_t *reply, size_t n_media, struct epc_sdp **local, struct epc_cause *cause)
+{
+    const char *result = json_string_value(json_object_get(reply, "result"));
+    const json_t *sdp = json_object_get(reply, "sdp");
+    if (!result || strcmp(result, "ok") != 0)
+        return refused(reply, cause);
+    if (!json_is_string(sdp)) {
+        epc_cause_set(cause, 500, NULL, "gateway: reply without a description");
+        return EPC_EPROTO;
+    }
+    enum epc_err err = epc_sdp_parse(
+        local, (struct epc_str){json_string_value(sdp), json_string_length(sdp)}, cause);
+    if (err == EPC_OK && (*local)->n_media != n_media) {
+        epc_sdp_free(*local);
+        *local = NULL;
+        err = EPC_EPROTO;
+    }
+    if (err != EPC_OK)
+        epc_cause_set(cause, 500, NULL, "gateway: description not usable");
+    return err;
+}
