@@ -67,26 +67,42 @@ static bool append(char ***list, size_t *n, char *text)
     return true;
 }
 
-/* All URIs of a header, in order. */
-static bool read_uris(msg_t *msg, const char *name, bool identities, char ***list, size_t *n)
+/* P-Associated-URI: canonical where there is a canonical form (a wildcarded identity has none). */
+static bool read_identities(struct reg_grant *g, msg_t *msg, const char *aor)
 {
     for (unsigned i = 0;; i++) {
-        struct epc_str rest = epc_sip_get(msg, name, i);
+        struct epc_str rest = epc_sip_get(msg, "P-Associated-URI", i);
         if (!rest.p)
             break;
         while (rest.p) {
             struct epc_str uri = reg_item_uri(reg_next_item(&rest));
             if (uri.n == 0)
                 continue;
-            char *text = identities ? epc_auth_canonical_impu(uri) : NULL;
-            if (!append(list, n, text ? text : epc_str_dup(uri)))
+            char *text = epc_auth_canonical_impu(uri);
+            if (!append(&g->impus, &g->n_impus, text ? text : epc_str_dup(uri)))
                 return false;
         }
     }
-    if (*list)
-        return true;
-    *list = calloc(1, sizeof **list);
-    return *list != NULL;
+    return g->n_impus > 0 || append(&g->impus, &g->n_impus, epc_str_dup(epc_str_c(aor)));
+}
+
+static char *uri_text(const url_t *url)
+{
+    char uri[1024];
+    issize_t n = url_e(uri, (isize_t)sizeof uri, url);
+    return n > 0 && (size_t)n < sizeof uri ? epc_str_dup(epc_str_c(uri)) : NULL;
+}
+
+static bool read_service_route(struct reg_grant *g, const sip_t *sip)
+{
+    size_t n = 0;
+    for (const sip_service_route_t *r = sip->sip_service_route; r; r = r->r_next) {
+        if (!append(&g->service_route, &n, uri_text(r->r_url)))
+            return false;
+    }
+    if (!g->service_route)
+        g->service_route = calloc(1, sizeof *g->service_route);
+    return g->service_route != NULL;
 }
 
 static char *contact_params(const sip_contact_t *c)
@@ -101,13 +117,6 @@ static char *contact_params(const sip_contact_t *c)
     return epc_buf_take(&b, NULL);
 }
 
-static char *contact_uri(const sip_contact_t *c)
-{
-    char uri[1024];
-    issize_t n = url_e(uri, (isize_t)sizeof uri, c->m_url);
-    return n > 0 && (size_t)n < sizeof uri ? epc_str_dup(epc_str_c(uri)) : NULL;
-}
-
 static char *dup_or_null(const char *s)
 {
     return s ? epc_str_dup(epc_str_c(s)) : NULL;
@@ -116,7 +125,6 @@ static char *dup_or_null(const char *s)
 struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s,
                                 uint32_t expires_s)
 {
-    size_t n_routes = 0;
     struct reg_grant *g = calloc(1, sizeof *g);
     if (!g)
         return NULL;
@@ -135,13 +143,10 @@ struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t c
     g->aor = dup_or_null(tx->aor);
     g->home = dup_or_null(tx->home);
     g->charging = charging.p ? epc_str_dup(charging) : NULL;
-    g->contact = contact_uri(tx->contact);
+    g->contact = uri_text(tx->contact->m_url);
     g->contact_params = contact_params(tx->contact);
     g->key = g->impi ? reg_key(g->impi, tx->contact) : NULL;
-    bool ok = read_uris(resp, "P-Associated-URI", true, &g->impus, &g->n_impus) &&
-              read_uris(resp, "Service-Route", false, &g->service_route, &n_routes);
-    if (ok && g->n_impus == 0)
-        ok = append(&g->impus, &g->n_impus, dup_or_null(tx->aor));
+    bool ok = read_identities(g, resp, tx->aor) && read_service_route(g, reg_sip_of(resp));
     if (!ok || !g->impi || !g->aor || !g->home || !g->contact || !g->contact_params || !g->key) {
         reg_grant_free(g);
         return NULL;

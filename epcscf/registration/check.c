@@ -103,26 +103,6 @@ static bool check_expiry(struct epc_reg *r, struct reg_record *rec, epc_reg_chec
     return true;
 }
 
-static enum epc_err find_token(const struct epc_sip_in *in, struct epc_str *token, struct epc_cause *cause)
-{
-    static const char *const names[] = {"Authorization", "Proxy-Authorization"};
-    struct epc_str values[REG_CREDENTIALS_MAX];
-    size_t n = 0;
-    for (size_t k = 0; k < EPC_ARRAY_LEN(names); k++) {
-        for (unsigned i = 0;; i++) {
-            struct epc_str v = epc_sip_in_get(in, names[k], i);
-            if (!v.p)
-                break;
-            if (n == REG_CREDENTIALS_MAX) {
-                epc_cause_set(cause, 400, "RFC 6750 3.1", "Too Many Credentials");
-                return EPC_EPROTO;
-            }
-            values[n++] = v;
-        }
-    }
-    return epc_auth_find_bearer(values, n, token, cause);
-}
-
 void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn *done, void *arg)
 {
     EPC_ASSERT_OWNER(r->sh);
@@ -131,7 +111,7 @@ void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn 
     struct epc_flow *flow = epc_wss_flow(r->wss, flow_id);
     const struct epc_cfg_origin *origin = flow ? epc_flow_origin(flow) : NULL;
     struct epc_cause cause = {0};
-    struct epc_str token;
+    char *token = NULL;
     if (!rec || !rec->grant) {
         bool token_only = flow && reg_modes(r, origin) == EPC_MODE_TOKEN;
         refuse_with(r, flow_id, token_only ? 401 : 403, NULL, token_only ? "Unauthorized" : "Not Registered",
@@ -140,7 +120,7 @@ void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn 
     }
     if (!check_expiry(r, rec, done, arg))
         return;
-    enum epc_err err = find_token(in, &token, &cause);
+    enum epc_err err = reg_find_bearer(epc_sip_in_sip(in), &token, &cause);
     if (err == EPC_ENOENT) {
         done(arg, EPC_OK, &rec->public, &cause, "");
     } else if (err != EPC_OK) {
@@ -148,9 +128,10 @@ void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn 
     } else if (!(reg_modes(r, origin) & EPC_MODE_TOKEN)) {
         refuse_with(r, flow_id, 403, NULL, "Tokens not allowed from this Origin", done, arg);
     } else if (rec->checked_until_s > epc_wall_s() &&
-               rec->checked_hash == epc_hash_bytes(token.p, token.n)) {
+               rec->checked_hash == epc_hash_bytes(token, strlen(token))) {
         done(arg, EPC_OK, &rec->public, &cause, "");
     } else {
-        verify(r, flow_id, token, origin, done, arg);
+        verify(r, flow_id, epc_str_c(token), origin, done, arg);
     }
+    free(token);
 }

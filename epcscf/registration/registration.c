@@ -270,37 +270,18 @@ unsigned reg_modes(const struct epc_reg *r, const struct epc_cfg_origin *origin)
     return EPC_MODE_DIGEST | (r->cfg->tokens.n_issuers > 0 ? (unsigned)EPC_MODE_TOKEN : 0u);
 }
 
-static size_t credentials(const struct epc_sip_in *in, struct epc_str values[REG_CREDENTIALS_MAX + 1])
-{
-    static const char *const names[] = {"Authorization", "Proxy-Authorization"};
-    size_t n = 0;
-    for (size_t k = 0; k < EPC_ARRAY_LEN(names); k++) {
-        for (unsigned i = 0; n <= REG_CREDENTIALS_MAX; i++) {
-            struct epc_str v = epc_sip_in_get(in, names[k], i);
-            if (!v.p)
-                break;
-            values[n++] = v;
-        }
-    }
-    return n;
-}
-
 static void choose_mode(struct reg_tx *tx, const struct epc_cfg_origin *origin)
 {
-    struct epc_str values[REG_CREDENTIALS_MAX + 1], token;
     struct epc_cause cause = {0};
     unsigned modes = reg_modes(tx->rec->r, origin);
-    size_t n = credentials(tx->in, values);
-    if (n > REG_CREDENTIALS_MAX) {
-        refuse_with(tx, 400, "RFC 6750 3.1", "Too Many Credentials");
-        return;
-    }
-    switch (epc_auth_find_bearer(values, n, &token, &cause)) {
+    char *token = NULL;
+    switch (reg_find_bearer(epc_sip_in_sip(tx->in), &token, &cause)) {
     case EPC_OK:
         if (modes & EPC_MODE_TOKEN)
-            handle_token(tx, token, origin);
+            handle_token(tx, epc_str_c(token), origin);
         else
             refuse_with(tx, 403, "TS 23.228 U.2.1", "Tokens not allowed from this Origin");
+        free(token);
         break;
     case EPC_ENOENT:
         handle_without_token(tx, modes);

@@ -142,6 +142,9 @@ void reg_record_drop(struct reg_record *rec);
 /* request.c: what a REGISTER says */
 enum epc_err reg_read_request(struct reg_tx *tx, struct epc_cause *cause) EPC_MUST_CHECK;
 enum epc_err reg_read_digest(struct reg_tx *tx, struct epc_cause *cause) EPC_MUST_CHECK;
+/** The one Bearer credential of a request, from Authorization or Proxy-Authorization.
+ *  @param[out] token gives, on EPC_OK: free(). @return as epc_auth_find_bearer(), or EPC_ENOMEM */
+enum epc_err reg_find_bearer(const sip_t *sip, char **token, struct epc_cause *cause) EPC_MUST_CHECK;
 bool reg_same_contact(const sip_contact_t *a, const sip_contact_t *b);
 /** A parameter's value without quotes; p == NULL when there is none. @p name with "=". */
 struct epc_str reg_param(const void *header, const char *name);

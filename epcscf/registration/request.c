@@ -48,6 +48,47 @@ struct epc_str reg_item_uri(struct epc_str item)
     return epc_str_trim(epc_str_cut(&rest, '>'));
 }
 
+/* The field's value again, from what sofia-sip made of it: scheme and comma-separated rest. */
+static char *credential_text(const sip_authorization_t *au)
+{
+    struct epc_buf b = {0};
+    epc_buf_printf(&b, "%s ", au->au_scheme ? au->au_scheme : "");
+    for (size_t i = 0; au->au_params && au->au_params[i]; i++)
+        epc_buf_printf(&b, "%s%s", i ? ", " : "", au->au_params[i]);
+    return epc_buf_take(&b, NULL);
+}
+
+enum epc_err reg_find_bearer(const sip_t *sip, char **token, struct epc_cause *cause)
+{
+    const sip_authorization_t *lists[] = {sip->sip_authorization, sip->sip_proxy_authorization};
+    char *texts[REG_CREDENTIALS_MAX] = {NULL};
+    struct epc_str values[REG_CREDENTIALS_MAX], found;
+    enum epc_err err = EPC_OK;
+    size_t n = 0;
+    for (size_t k = 0; k < EPC_ARRAY_LEN(lists); k++) {
+        for (const sip_authorization_t *au = lists[k]; au && err == EPC_OK; au = au->au_next) {
+            if (n == REG_CREDENTIALS_MAX) {
+                epc_cause_set(cause, 400, "RFC 6750 3.1", "Too Many Credentials");
+                err = EPC_EPROTO;
+            } else if ((texts[n] = credential_text(au))) {
+                values[n] = epc_str_c(texts[n]);
+                n++;
+            } else {
+                err = EPC_ENOMEM;
+            }
+        }
+    }
+    if (err == EPC_OK)
+        err = epc_auth_find_bearer(values, n, &found, cause);
+    if (err == EPC_OK && !(*token = epc_str_dup(found)))
+        err = EPC_ENOMEM;
+    if (err == EPC_ENOMEM)
+        epc_cause_set(cause, 500, NULL, "Out Of Memory");
+    for (size_t i = 0; i < n; i++)
+        free(texts[i]);
+    return err;
+}
+
 /* RFC 5626: instance and reg-id name the binding when both have them; else the URI does. */
 bool reg_same_contact(const sip_contact_t *a, const sip_contact_t *b)
 {
