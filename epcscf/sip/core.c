@@ -293,7 +293,8 @@ static void finish(struct epc_sip_in *in, int status, const char *reason, const 
 {
     epc_log(EPC_LOG_INFO, "sip", "event=answered leg=core method=%s status=%d why=\"%s\"", in->method,
             status, reason);
-    epc_sip_in_reply(in, status, NULL, extra);
+    /* RFC 5626 is younger than sofia-sip's list of phrases. */
+    epc_sip_in_reply(in, status, status == 430 ? "Flow Failed" : NULL, extra);
     epc_sip_in_release(in);
 }
 
@@ -350,12 +351,8 @@ static void take_request(struct epc_sip *s, msg_t *msg, sip_t *sip)
         epc_count(EPC_C_SIP_FLOW_GONE);
         if (in_dialog)
             finish(in, 481, "flow is gone", NULL);
-        else if (s->cfg->no_outbound_480)
-            finish(in, 480, "flow is gone", NULL);
-        else {
-            epc_sip_in_reply(in, 430, "Flow Failed", NULL);
-            epc_sip_in_release(in);
-        }
+        else
+            finish(in, s->cfg->no_outbound_480 ? 480 : 430, "flow is gone", NULL);
     } else {
         if (in->invite)
             epc_sip_in_reply(in, 100, NULL, NULL);
