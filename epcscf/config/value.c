@@ -386,7 +386,8 @@ static void set_default_list(struct cfg_loader *ld, const struct cfg_key *k, cha
     }
     while (rest.p && used < n) {
         char word[64];
-        snprintf(word, sizeof word, "%.*s", EPC_STR_ARG(epc_str_cut(&rest, ' ')));
+        struct epc_str cut = epc_str_cut(&rest, ' ');
+        snprintf(word, sizeof word, "%.*s", EPC_STR_ARG(cut));
         if (!set_element(ld, k, elements + used * size, word, why) && !ld->no_memory)
             used++;
     }
