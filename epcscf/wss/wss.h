@@ -37,7 +37,9 @@ struct epc_wss_handler {
 enum epc_err epc_wss_create(struct epc_wss **out, struct epc_shard *sh,
                             const struct epc_cfg_wss *cfg, const struct epc_wss_handler *h,
                             void *arg) EPC_MUST_CHECK;
-/** Close every flow with 1001 and stop listening. NULL-safe. */
+/** Stop listening and close every flow with 1001. `closed` is called for each of them with
+ *  EPC_FLOW_SHUTDOWN before this returns, and no handler afterwards; so destroy this before what the
+ *  handler leads to. The close frames go out while the shard goes on (it is held for them). NULL-safe. */
 void epc_wss_destroy(struct epc_wss *w);
 
 /** Queue one message (copied), text frame if it is valid UTF-8, else binary (RFC 7118 5).

@@ -1,0 +1,42 @@
+/* TLS parameters of the listener. */
+#include "wss/wss_priv.h"
+
+#include <openssl/err.h>
+#include <pthread.h>
+#include <string.h>
+
+/* One ticket key for the whole process: the kernel spreads a browser's connections over the shards,
+ * and a ticket must be good on each of them. Written once, under pthread_once, and only read
+ * afterwards. It lives as long as the process, never on disk. */
+static unsigned char ticket_key[80];
+static pthread_once_t ticket_key_once = PTHREAD_ONCE_INIT;
+
+static void make_ticket_key(void)
+{
+    epc_random(ticket_key, sizeof ticket_key);
+}
+
+enum epc_err epc_wss_setup_tls(SSL_CTX *ctx, const struct epc_cfg_wss *cfg)
+{
+    static const unsigned char session_context[] = "epcscf-wss";
+    int min = cfg->tls_min && strcmp(cfg->tls_min, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    long key_size = SSL_CTX_get_tlsext_ticket_keys(ctx, NULL, 0);
+    pthread_once(&ticket_key_once, make_ticket_key);
+    if (!SSL_CTX_set_min_proto_version(ctx, min) || !SSL_CTX_set_max_proto_version(ctx, 0) ||
+        !SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") ||
+        !SSL_CTX_set_session_id_context(ctx, session_context, sizeof session_context - 1) ||
+        key_size > (long)sizeof ticket_key ||
+        !SSL_CTX_set_tlsext_ticket_keys(ctx, ticket_key, key_size)) {
+        epc_log(EPC_LOG_ERROR, "wss", "msg=\"TLS parameters refused\" error=\"%s\"",
+                ERR_reason_error_string(ERR_peek_last_error()));
+        ERR_clear_error();
+        return EPC_EIO;
+    }
+    /* Buffers only while data flows: most connections are idle. */
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    /* Tickets carry the state: no cache of sessions in memory. */
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(ctx, 1);
+    return EPC_OK;
+}
