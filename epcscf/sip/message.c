@@ -136,7 +136,7 @@ msg_t *epc_sip_make_inner(const sip_t *req, sip_method_t method, const char *nam
     ok = ok && insert(msg, sip_max_forwards_make(home, "70")) && dup_in(msg, req->sip_route) &&
          dup_in(msg, req->sip_from) && dup_in(msg, to ? to : req->sip_to) &&
          dup_in(msg, req->sip_call_id) &&
-         insert(msg, sip_cseq_create(home, req->sip_cseq->cs_seq, method, name)) &&
+         insert(msg, sip_cseq_create(home, req->sip_cseq->cs_seq, (unsigned)method, name)) &&
          epc_sip_add_lines(msg, extra) == EPC_OK && epc_sip_finish(msg) == EPC_OK;
     if (!ok || !sip->sip_request) {
         msg_destroy(msg);

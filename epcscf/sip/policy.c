@@ -276,23 +276,29 @@ static void no_tag(struct crossing *x, msg_header_t *h, const char *tag)
         x->removed++;
 }
 
-/* Cut ";name[=value]" off a list of parameters in place. */
+/* Cut "name[=value]" out of a list "a;b=c;d" in place. */
 static bool cut_param(char *params, const char *name)
 {
     size_t m = strlen(name);
+    char *to = params;
     bool cut = false;
-    for (char *p = params; p && *p;) {
-        char *end = p + strcspn(p, ";");
-        if (strncasecmp(p, name, m) == 0 && (p[m] == '=' || p + m == end)) {
-            if (*end)
-                memmove(p, end + 1, strlen(end + 1) + 1);
-            else
-                *(p > params ? p - 1 : p) = 0;
+    for (const char *p = params;;) {
+        size_t n = strcspn(p, ";");
+        bool more = p[n] == ';';
+        if (n >= m && strncasecmp(p, name, m) == 0 && (n == m || p[m] == '='))
             cut = true;
-            continue;
+        else {
+            if (to != params)
+                *to++ = ';';
+            memmove(to, p, n);
+            to += n;
         }
-        p = *end ? end + 1 : NULL;
+        if (!more)
+            break;
+        p += n + 1;
     }
+    if (cut)
+        *to = 0;
     return cut;
 }
 

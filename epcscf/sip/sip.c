@@ -47,6 +47,7 @@ void epc_sip_ref_del(struct epc_sip *s, struct flow_ref *r)
 }
 
 /* sofia-sip writes to standard error by itself; its lines belong into our log. */
+static void sofia_log(void *stream, char const *fmt, va_list ap) EPC_PRINTF(2, 0);
 static void sofia_log(void *stream, char const *fmt, va_list ap)
 {
     char line[256];

@@ -215,6 +215,8 @@ static void by_hand(void **state)
          "Contact: <sip:+1555;cpc=operator;ext=2@x;iotl=homeA-visitedA;transport=ws>;reg-id=1\r\n",
          "<sip:+1555;ext=2@x;transport=ws>;reg-id=1"},
         {EPC_DIR_WIC_REQ, "INVITE", "Contact", "Contact: <sip:cpc@x;oli=1>\r\n", "<sip:cpc@x>"},
+        {EPC_DIR_WIC_REQ, "INVITE", "Contact", "Contact: <sip:a@x;lr;oli=1>\r\n", "<sip:a@x;lr>"},
+        {EPC_DIR_WIC_REQ, "INVITE", "Contact", "Contact: <sip:a@x;oli;cpc;iotl=1;cpcx=1;oli=2>\r\n", "<sip:a@x;cpcx=1>"},
     };
     (void)state;
     for (size_t i = 0; i < EPC_ARRAY_LEN(t); i++) {
