@@ -26,7 +26,8 @@ struct epc_shard_opts {
 typedef void epc_shard_fn(struct epc_shard *sh, void *arg);
 
 /** Make the shard's loops and its lws context. No thread yet. Call for one shard after the other
- *  (lws races in its initialisation). Main thread.
+ *  (lws races in its initialisation), and for all of them before the first is started (each new lws
+ *  context changes process-wide OpenSSL indices of the earlier ones). Main thread.
  *  @param[out] out gives; untouched on error.
  *  @return EPC_OK, EPC_EINVAL, EPC_ENOMEM, EPC_EIO (a library refused; logged) */
 enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opts *o) EPC_MUST_CHECK;

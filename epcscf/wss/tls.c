@@ -16,6 +16,28 @@ static void make_ticket_key(void)
     epc_random(ticket_key, sizeof ticket_key);
 }
 
+/* lws says little about a bad certificate (and leaks), so it is tried beforehand. */
+enum epc_err epc_wss_check_certificate(const struct epc_cfg_wss *cfg)
+{
+    const char *what = NULL, *file = "";
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    if (!ctx)
+        return EPC_ENOMEM;
+    if (!cfg->certificate || SSL_CTX_use_certificate_chain_file(ctx, cfg->certificate) != 1) {
+        what = "cannot use the certificate";
+        file = cfg->certificate;
+    } else if (!cfg->key || SSL_CTX_use_PrivateKey_file(ctx, cfg->key, SSL_FILETYPE_PEM) != 1) {
+        what = "cannot use the private key, or it does not belong to the certificate";
+        file = cfg->key;
+    }
+    if (what)
+        epc_log(EPC_LOG_ERROR, "wss", "msg=\"%s\" file=%s error=\"%s\"", what, file ? file : "",
+                ERR_reason_error_string(ERR_peek_last_error()));
+    ERR_clear_error();
+    SSL_CTX_free(ctx);
+    return what ? EPC_EIO : EPC_OK;
+}
+
 enum epc_err epc_wss_setup_tls(SSL_CTX *ctx, const struct epc_cfg_wss *cfg)
 {
     static const unsigned char session_context[] = "epcscf-wss";

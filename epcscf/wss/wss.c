@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     RX_BUFFER_OCTETS = 512,   /* of each connection; saves 4 kB against the default */
@@ -216,14 +215,6 @@ static void on_vhost_gone(struct lws_vhost *vhost, void *arg)
     free_wss(w);
 }
 
-static enum epc_err readable(const char *what, const char *file)
-{
-    if (file && access(file, R_OK) == 0)
-        return EPC_OK;
-    epc_log(EPC_LOG_ERROR, "wss", "msg=\"cannot read the %s\" file=%s", what, file ? file : "");
-    return EPC_EIO;
-}
-
 static enum epc_err open_vhost(struct epc_wss *w)
 {
     static const struct lws_protocols protocols[] = {
@@ -235,7 +226,9 @@ static enum epc_err open_vhost(struct epc_wss *w)
     struct lws_context_creation_info info;
     memset(&info, 0, sizeof info);
     info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
-    info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT; /* without it lws serves in the clear */
+    /* Without the first, lws serves in the clear; without the second, it loads the system's CA
+     * certificates into a client context that nobody uses. */
+    info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
     info.vhost_name = "wss";
     info.protocols = protocols;
     info.retry_and_idle_policy = &no_validity_timers;
@@ -248,8 +241,7 @@ static enum epc_err open_vhost(struct epc_wss *w)
     w->vhost = lws_create_vhost(epc_shard_lws(w->sh), &info);
     if (w->vhost && w->tls_ready)
         return EPC_OK;
-    epc_log(EPC_LOG_ERROR, "wss", "msg=\"TLS listener refused; do certificate and key belong together?\""
-            " certificate=%s key=%s", w->cfg->certificate, w->cfg->key);
+    epc_log(EPC_LOG_ERROR, "wss", "msg=\"TLS listener refused\" certificate=%s", w->cfg->certificate);
     return EPC_EIO;
 }
 
@@ -272,9 +264,7 @@ enum epc_err epc_wss_create(struct epc_wss **out, struct epc_shard *sh,
     w->next_id = epc_now_ms() << 8 | 1;
     if (epc_hash_init(&w->by_id, id_eq) || epc_hash_init(&w->sources, epc_source_eq))
         goto out;
-    e = readable("certificate", cfg->certificate);
-    if (!e)
-        e = readable("private key", cfg->key);
+    e = epc_wss_check_certificate(cfg);
     if (!e)
         e = open_vhost(w);
     for (size_t i = 0; !e && i < cfg->n_listen; i++)

@@ -99,6 +99,7 @@ bool epc_wss_over_limit(const struct epc_flow *f);
 bool epc_source_eq(const struct epc_hnode *node, const void *key);
 
 /* tls.c */
+enum epc_err epc_wss_check_certificate(const struct epc_cfg_wss *cfg) EPC_MUST_CHECK;
 enum epc_err epc_wss_setup_tls(SSL_CTX *ctx, const struct epc_cfg_wss *cfg) EPC_MUST_CHECK;
 
 /* utf8.c */

@@ -101,10 +101,18 @@ static void on_start(struct epc_shard *sh, void *arg)
     s->create_result = epc_wss_create(&s->wss, sh, &s->cfg, &handler, s);
 }
 
-void server_start(struct server *s, unsigned index)
+void server_create(struct server *s, unsigned index)
 {
     struct epc_shard_opts o = {.index = index, .label = "shard"};
-    if (epc_shard_create(&s->sh, &o) || epc_shard_start(s->sh, on_start, s))
+    if (epc_shard_create(&s->sh, &o))
+        abort();
+}
+
+void server_start(struct server *s, unsigned index)
+{
+    if (!s->sh)
+        server_create(s, index);
+    if (epc_shard_start(s->sh, on_start, s))
         abort();
 }
 

@@ -31,6 +31,8 @@ struct server {
 bool server_make_certificate(void);
 void server_remove_certificate(void);
 void server_defaults(struct server *s);
+/* Only the shard; for several servers at once, as all shards are created before the first starts. */
+void server_create(struct server *s, unsigned index);
 void server_start(struct server *s, unsigned index);
 void server_stop(struct server *s);
 /* Run fn(server, flow or NULL) on the shard and wait for it. */
