@@ -58,7 +58,6 @@ struct epc_sip_in *epc_sip_in_new(struct epc_sip *s, enum epc_leg leg, uint64_t 
     in->sip = sip;
     in->irq = irq;
     in->invite = sip->sip_request->rq_method == sip_method_invite;
-    epc_random_hex(in->to_tag, 8);
     if (leg == EPC_LEG_WIC) {
         epc_hash_add(&s->wic_in, &in->node, key_hash(flow_id, branch, method));
         in->in_table = true;
@@ -66,6 +65,18 @@ struct epc_sip_in *epc_sip_in_new(struct epc_sip *s, enum epc_leg leg, uint64_t 
     epc_sip_link(&s->ins, &in->link);
     epc_count(gauge(leg));
     return in;
+}
+
+/* Made when first needed: most transactions only forward. */
+const char *epc_sip_in_tag(struct epc_sip_in *in)
+{
+    unsigned char raw[8];
+    if (!in->to_tag[0]) {
+        epc_random(raw, sizeof raw);
+        for (size_t i = 0; i < sizeof raw; i++)
+            snprintf(in->to_tag + 2 * i, 3, "%02x", raw[i]);
+    }
+    return in->to_tag;
 }
 
 static void in_free(void *obj)
@@ -211,7 +222,12 @@ void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, con
     EPC_ASSERT_OWNER(in->s->sh);
     if (status < 100 || status > 699 || !may_send(in, status))
         return;
-    msg_t *resp = epc_sip_make_response(in->sip, status, phrase, in->to_tag, extra);
+    msg_t *resp = epc_sip_make_response(in->sip, status, phrase, epc_sip_in_tag(in), extra);
+    if (!resp && extra) {
+        /* A header that does not parse must not cost the peer its answer. */
+        epc_log(EPC_LOG_ERROR, "sip", "event=answer-headers-dropped status=%d", status);
+        resp = epc_sip_make_response(in->sip, status, phrase, epc_sip_in_tag(in), NULL);
+    }
     if (!resp) {
         epc_log(EPC_LOG_ERROR, "sip", "event=answer-not-built status=%d", status);
         return;

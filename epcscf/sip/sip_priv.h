@@ -159,6 +159,7 @@ struct epc_sip_in *epc_sip_in_new(struct epc_sip *s, enum epc_leg leg, uint64_t 
                                   nta_incoming_t *irq);
 struct epc_sip_in *epc_sip_in_find(struct epc_sip *s, uint64_t flow_id, const char *branch,
                                    const char *method);
+const char *epc_sip_in_tag(struct epc_sip_in *in);
 bool epc_sip_in_eq(const struct epc_hnode *node, const void *key);
 void epc_sip_in_repeat(struct epc_sip_in *in);
 void epc_sip_in_acked(struct epc_sip_in *in);

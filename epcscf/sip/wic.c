@@ -84,7 +84,7 @@ static void take_cancel(struct epc_sip *s, uint64_t flow_id, msg_t *msg)
         msg_destroy(msg);
         return;
     }
-    answer(s, flow_id, sip, 200, NULL, NULL, in->to_tag);
+    answer(s, flow_id, sip, 200, NULL, NULL, epc_sip_in_tag(in)); /* RFC 3261 9.2: one tag for both */
     epc_sip_in_cancelled(in, msg);
 }
 

@@ -413,6 +413,27 @@ static void refuse_with_cause(void **state)
     rig_close(&r);
 }
 
+static void bad_extra_header(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    r.hold = true;
+    wic(&r, wic_request("MESSAGE", "z9hG4bK1", 1, NULL, NULL, NULL));
+    epc_sip_in_reply(r.calls[0].in, 423, NULL, "Min-Expires: many\r\n");
+    epc_sip_in_release(r.calls[0].in);
+    wic_says(&r, "423");
+    wic(&r, wic_request("MESSAGE", "z9hG4bK2", 2, NULL, NULL, NULL));
+    epc_sip_in_reply(r.calls[1].in, 401, NULL,
+                     "WWW-Authenticate: Bearer realm=\"x\", error=\"invalid_token\"\r\nX-More: 1\r\n");
+    epc_sip_in_release(r.calls[1].in);
+    char *m = to_wic(&r);
+    expect_in(m, "WWW-Authenticate: Bearer realm=\"x\", error=\"invalid_token\"\r\n");
+    expect_in(m, "X-More: 1\r\n");
+    free(m);
+    rig_close(&r);
+}
+
 static void no_next_hop(void **state)
 {
     static const char *const hops[] = {"sip:scscf.example.com;lr", "sip:x.invalid", "sips:127.0.0.72",
@@ -541,7 +562,8 @@ int main(void)
         cmocka_unit_test(wic_silent),          cmocka_unit_test(another_flows_answer),
         cmocka_unit_test(flow_closes),         cmocka_unit_test(room_forgets),
         cmocka_unit_test(cancel_overtakes),    cmocka_unit_test(refuse_with_cause),
-        cmocka_unit_test(no_next_hop),         cmocka_unit_test(core_refuses_tcp),
+        cmocka_unit_test(bad_extra_header),    cmocka_unit_test(no_next_hop),
+               cmocka_unit_test(core_refuses_tcp),
         cmocka_unit_test(cancel_without_end),  cmocka_unit_test(timer_c),
         cmocka_unit_test(ended_with_all_open), cmocka_unit_test(detached),
     };
