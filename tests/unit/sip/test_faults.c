@@ -144,9 +144,14 @@ static void foreign_token_from_wic(void **state)
     forged[20] = forged[20] == 'x' ? 'y' : 'x';
     wic(&r, wic_request("BYE", "z9hG4bK2", 2, "t", forged, NULL));
     wic_says(&r, "403");
+    char two[600]; /* our own token first, then another flow's */
+    snprintf(two, sizeof two, "%s", token_route(&r, FLOW));
+    snprintf(two + strlen(two), sizeof two - strlen(two), "%s", token_route(&r, 43));
+    wic(&r, wic_request("BYE", "z9hG4bK4", 2, "t", two, NULL));
+    wic_says(&r, "403");
     wic(&r, wic_request("ACK", "z9hG4bK3", 2, "t", token_route(&r, 43), NULL));
     assert_int_equal(r.acks, 0);
-    assert_int_equal(epc_counter_read(EPC_C_SIP_TOKEN_BAD) - bad, 2);
+    assert_int_equal(epc_counter_read(EPC_C_SIP_TOKEN_BAD) - bad, 3);
     assert_int_equal(r.n_calls, 0);
     nothing_to_core(&r, 10);
     rig_close(&r);
