@@ -113,8 +113,10 @@ static void on_answer(void *data, struct msg **m)
 
 static void on_expiry(void *data, DiamId_t peer, size_t n, struct msg **m)
 {
-    (void)peer, (void)n, (void)m; /* the library frees the request */
     struct rx_tx *tx = data;
+    (void)peer, (void)n;
+    fd_msg_free(*m);
+    *m = NULL;
     tx->event = RX_EV_EXPIRED;
     rx_deliver(tx);
 }

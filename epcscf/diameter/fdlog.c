@@ -17,17 +17,22 @@ static void on_log(int fd_level, const char *format, va_list ap)
     enum epc_log_level level = level_of(fd_level);
     if (!epc_log_on(level))
         return;
+    /* A dump of a message: it holds identities, and its lines say nothing one by one. */
+    if (format[0] == ' ' || format[0] == '\t')
+        return;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the format is the library's */
     vsnprintf(text, sizeof text, format, ap);
 #pragma GCC diagnostic pop
+    if (text[0] == ' ' || strstr(text, "AVP: '"))
+        return;
     for (char *p = text; *p; p++)
         if (*p == '\n' || *p == '\r' || *p == '\t' || *p == '"')
             *p = ' ';
     epc_log(level, "diameter", "event=freediameter text=\"%s\"", text);
 }
 
-static struct fd_hook_hdl *hook; /* one libfdcore per process, hence one of these */
+static struct fd_hook_hdl *peer_hook, *message_hook; /* one libfdcore per process */
 
 static void on_peer(enum fd_hook_type type, struct msg *m, struct peer_hdr *peer, void *other,
                     struct fd_hook_permsgdata *pmd, void *regdata)
@@ -41,6 +46,22 @@ static void on_peer(enum fd_hook_type type, struct msg *m, struct peer_hdr *peer
                 other ? (const char *)other : "");
 }
 
+/* In the place of the library's own lines, which print whole messages with all identities. */
+static void on_trouble(enum fd_hook_type type, struct msg *m, struct peer_hdr *peer, void *other,
+                       struct fd_hook_permsgdata *pmd, void *regdata)
+{
+    (void)pmd, (void)regdata;
+    struct msg_hdr *h;
+    const char *what = type == HOOK_MESSAGE_ROUTING_ERROR ? "message-not-routed"
+                       : type == HOOK_MESSAGE_DROPPED     ? "message-dropped"
+                                                          : "message-not-understood";
+    bool header = m && fd_msg_hdr(m, &h) == 0;
+    /* Without a message, `other` is no text but what was received. */
+    epc_log(EPC_LOG_WARN, "diameter", "event=%s peer=%s command=%u request=%d reason=\"%.200s\"", what,
+            peer ? peer->info.pi_diamid : "-", header ? h->msg_code : 0,
+            header && (h->msg_flags & CMD_FLAG_REQUEST), m && other ? (const char *)other : "");
+}
+
 void epc_fdlog_install(void)
 {
     (void)fd_log_handler_register(on_log);
@@ -49,8 +70,11 @@ void epc_fdlog_install(void)
 void epc_fdlog_hooks(void)
 {
     if (fd_hook_register(HOOK_MASK(HOOK_PEER_CONNECT_SUCCESS, HOOK_PEER_CONNECT_FAILED), on_peer,
-                         NULL, NULL, &hook))
-        hook = NULL;
+                         NULL, NULL, &peer_hook) ||
+        fd_hook_register(HOOK_MASK(HOOK_MESSAGE_PARSING_ERROR, HOOK_MESSAGE_ROUTING_ERROR,
+                                   HOOK_MESSAGE_DROPPED),
+                         on_trouble, NULL, NULL, &message_hook))
+        epc_log(EPC_LOG_WARN, "diameter", "event=no-hooks");
 }
 
 void epc_fdlog_remove(void)

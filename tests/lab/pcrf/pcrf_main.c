@@ -29,7 +29,7 @@ static int on_request(struct msg **m, struct avp *avp, struct session *sess, voi
     if (!r.result && !known && (command == CC_ST || (type && type->i32 == 1)))
         r.result = 5002; /* DIAMETER_UNKNOWN_SESSION_ID */
     bool ok = !r.drop && (r.result == 0 || r.result / 1000 == 2);
-    if (command == CC_ST)
+    if (command == CC_ST || (r.result == 5002 && !r.experimental))
         pcrf_session_close(sid);
     else if (ok)
         pcrf_session_open(sid, host, realm);

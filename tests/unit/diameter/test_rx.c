@@ -1,0 +1,639 @@
+/* The Rx client against a PCRF on stock freeDiameterd: what goes over the wire, what comes back to
+ * the session, and what is left behind (nothing). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "diameter/diameter.h"
+#include "pcrf_peer.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef OTHER_DICTIONARIES
+#define OTHER_DICTIONARIES 0
+#endif
+
+static struct {
+    struct pcrf_peer pcrf;
+    struct epc_cfg_policy cfg;
+    struct epc_diameter *d;
+    struct epc_shard *shard;
+} t;
+
+/* ---- helpers --------------------------------------------------------------------------------------- */
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        uint64_t until_ = epc_now_ms() + 20000;                                                    \
+        while (!(condition) && epc_now_ms() < until_)                                              \
+            nap();                                                                                 \
+        assert_true(condition);                                                                    \
+    } while (0)
+
+struct errand {
+    void (*fn)(void *arg);
+    void *arg;
+    sem_t done;
+};
+
+static void do_errand(struct epc_shard *sh, void *arg)
+{
+    struct errand *e = arg;
+    (void)sh;
+    e->fn(e->arg);
+    sem_post(&e->done);
+}
+
+static void on_shard(void (*fn)(void *arg), void *arg)
+{
+    struct errand e = {.fn = fn, .arg = arg};
+    sem_init(&e.done, 0, 0);
+    assert_int_equal(epc_shard_post(t.shard, do_errand, &e), EPC_OK);
+    while (sem_wait(&e.done) != 0)
+        ;
+    sem_destroy(&e.done);
+}
+
+#define MAX_RESULTS 8
+
+/* One session and what it heard. Written on the shard; counts are read from the test. */
+struct call {
+    struct epc_policy_session *s;
+    struct epc_service_info *info[MAX_RESULTS]; /* to send, one after the other */
+    size_t n_info;
+    bool close_in_callback;
+    _Atomic int n_results, n_events;
+    struct epc_policy_result result[MAX_RESULTS];
+    struct epc_policy_event event[MAX_RESULTS];
+};
+
+static void close_call(void *arg)
+{
+    struct call *c = arg;
+    t.d ? epc_diameter_client(t.d)->close(c->s) : (void)0;
+    c->s = NULL;
+}
+
+static void on_done(void *arg, const struct epc_policy_result *r)
+{
+    struct call *c = arg;
+    int i = atomic_load(&c->n_results);
+    c->result[i % MAX_RESULTS] = *r;
+    if (c->close_in_callback)
+        close_call(c);
+    atomic_store(&c->n_results, i + 1);
+}
+
+static void on_event(void *arg, const struct epc_policy_event *ev)
+{
+    struct call *c = arg;
+    int i = atomic_load(&c->n_events);
+    c->event[i % MAX_RESULTS] = *ev;
+    atomic_store(&c->n_events, i + 1);
+}
+
+static void open_call(void *arg)
+{
+    struct call *c = arg;
+    struct epc_addr ue;
+    assert_int_equal(epc_addr_parse(&ue, "10.45.0.2", 0), EPC_OK);
+    struct epc_policy_open o = {.shard = t.shard,
+                                .impu = "sip:alice@ims.test",
+                                .ue = &ue,
+                                .icid = "icid-4711",
+                                .trace_key = "call-1@wic",
+                                .on_event = on_event,
+                                .arg = c};
+    assert_int_equal(epc_diameter_client(t.d)->open(epc_diameter_client(t.d), &o, &c->s), EPC_OK);
+}
+
+static void send_all(void *arg)
+{
+    struct call *c = arg;
+    for (size_t i = 0; i < c->n_info; i++) {
+        assert_int_equal(epc_diameter_client(t.d)->request(c->s, &c->info[i], on_done, c), EPC_OK);
+        assert_null(c->info[i]);
+    }
+    c->n_info = 0;
+}
+
+static void component(struct epc_media_component *c, unsigned number, enum epc_media_type type,
+                      int64_t bps, unsigned agw_port, unsigned ue_port)
+{
+    *c = (struct epc_media_component){
+        .number = number, .type = type, .status = EPC_FLOW_ENABLED, .max_ul_bps = bps,
+        .max_dl_bps = bps, .rr_bps = -1, .rs_bps = -1, .n_flows = 1};
+    c->flow[0] = (struct epc_media_flow){.number = 1, .status = EPC_FLOW_STATUS_NONE};
+    snprintf(c->flow[0].uplink, sizeof c->flow[0].uplink,
+             "permit in 17 from 10.45.0.2 to 198.51.100.20 %u", agw_port);
+    if (ue_port)
+        snprintf(c->flow[0].downlink, sizeof c->flow[0].downlink,
+                 "permit out 17 from 198.51.100.20 to 10.45.0.2 %u", ue_port);
+}
+
+/* An audio and a video component, before ICE: the video port of the WIC is not known. */
+static struct epc_service_info *audio_video(void)
+{
+    struct epc_service_info *s = calloc(1, sizeof *s);
+    s->component = calloc(3, sizeof *s->component);
+    s->n_components = 3;
+    component(&s->component[0], 1, EPC_MEDIA_AUDIO, 84000, 40000, 54321);
+    s->component[0].codec_data[0] = strdup("uplink\noffer\nm=audio 54321 UDP/TLS/RTP/SAVPF 111\n"
+                                           "a=rtpmap:111 opus/48000/2\n");
+    s->component[0].codec_data[1] = strdup("downlink\nanswer\nm=audio 40000 UDP/TLS/RTP/SAVPF 0\n");
+    component(&s->component[1], 2, EPC_MEDIA_VIDEO, 1575000, 40002, 0);
+    s->component[2] = (struct epc_media_component){
+        .number = 3, .type = EPC_MEDIA_APPLICATION, .status = EPC_FLOW_REMOVED, .max_ul_bps = -1,
+        .max_dl_bps = -1, .rr_bps = -1, .rs_bps = -1};
+    return s;
+}
+
+static struct epc_service_info *video_update(void)
+{
+    struct epc_service_info *s = calloc(1, sizeof *s);
+    s->component = calloc(1, sizeof *s->component);
+    s->n_components = 1;
+    component(&s->component[0], 2, EPC_MEDIA_VIDEO, 1575000, 40002, 54987);
+    return s;
+}
+
+static void ask(struct call *c)
+{
+    on_shard(open_call, c);
+    if (!c->n_info)
+        c->info[c->n_info++] = audio_video();
+    on_shard(send_all, c);
+}
+
+static int count(const char *dir, const char *command)
+{
+    json_t *all = pcrf_peer_record(&t.pcrf), *m;
+    size_t i;
+    int n = 0;
+    json_array_foreach(all, i, m)
+        n += strcmp(json_string_value(json_object_get(m, "dir")), dir) == 0 &&
+             strcmp(json_string_value(json_object_get(m, "command")), command) == 0;
+    json_decref(all);
+    return n;
+}
+
+/* The last message of that kind; *all keeps it alive. */
+static json_t *last(json_t **all, const char *command)
+{
+    json_t *m, *found = NULL;
+    size_t i;
+    *all = pcrf_peer_record(&t.pcrf);
+    json_array_foreach(*all, i, m)
+        if (strcmp(json_string_value(json_object_get(m, "command")), command) == 0)
+            found = json_object_get(m, "avps");
+    assert_non_null(found);
+    return found;
+}
+
+static void nothing_left(void)
+{
+    UNTIL(epc_counter_read(EPC_C_RX_SESSIONS) == 0);
+    UNTIL(pcrf_peer_sessions(&t.pcrf) == 0);
+}
+
+static void fresh(const char *rules)
+{
+    pcrf_peer_rules(&t.pcrf, rules);
+    char path[128];
+    snprintf(path, sizeof path, "%s/rx.jsonl", t.pcrf.dir);
+    if (truncate(path, 0) != 0)
+        perror(path);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------------- */
+
+/* An AAA that carries only Experimental-Result must reach us: under the rules that RFC 4005 and RFC
+ * 6733 put on these commands it would be dropped, and each refusal would look like a time-out. */
+static void refusal_by_experimental_result_alone_arrives(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    fresh("{'rules': [{'experimental': 5065}]}");
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 1);
+    assert_int_equal(c.result[0].outcome, EPC_POLICY_REFUSED);
+    assert_int_equal(c.result[0].code, 5065);
+    assert_true(c.result[0].experimental);
+    on_shard(close_call, &c);
+    nothing_left();
+    assert_int_equal(count("in", "STR"), 0); /* nothing was granted: nothing to end */
+}
+
+static void strip(json_t *avps)
+{
+    size_t i;
+    json_t *a;
+    json_array_foreach(avps, i, a) {
+        const char *name = json_string_value(json_object_get(a, "name"));
+        if (strcmp(name, "Session-Id") == 0 || strcmp(name, "Origin-State-Id") == 0)
+            json_object_del(a, "value");
+    }
+}
+
+static void golden(const char *file, json_t *avps)
+{
+    char path[256];
+    snprintf(path, sizeof path, EPC_TEST_DIR "/unit/diameter/%s", file);
+    json_t *want = json_load_file(path, 0, NULL);
+    strip(avps);
+    if (!want || !json_equal(want, avps)) {
+        fprintf(stderr, "%s: not as expected; got\n", path);
+        json_dumpf(avps, stderr, JSON_INDENT(1));
+        fail_msg("%s", path);
+    }
+    json_decref(want);
+}
+
+static void initial_aar_is_as_agreed(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    json_t *all;
+    fresh("{}");
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 1);
+    assert_int_equal(c.result[0].outcome, EPC_POLICY_GRANTED);
+    assert_int_equal(c.result[0].code, 2001);
+    assert_int_equal(pcrf_peer_sessions(&t.pcrf), 1);
+    golden("aar_initial.json", last(&all, "AAR"));
+    json_decref(all);
+
+    c.info[c.n_info++] = video_update();
+    on_shard(send_all, &c);
+    UNTIL(atomic_load(&c.n_results) == 2);
+    json_t *aar = last(&all, "AAR");
+    assert_string_equal(avp_str(aar, "Destination-Host"), "pcrf.ims.test"); /* sticky */
+    golden("aar_update.json", aar);
+    json_decref(all);
+
+    on_shard(close_call, &c);
+    nothing_left();
+    json_t *str = last(&all, "STR");
+    assert_int_equal(avp_int(str, "Termination-Cause"), 1);
+    assert_int_equal(avp_int(str, "Auth-Application-Id"), 16777236);
+    json_decref(all);
+}
+
+static void refused_with_acceptable_bandwidth(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    fresh("{'rules': [{'match': {'media_type': 1, 'subscription': 'alice'}, 'experimental': 5063,"
+          " 'acceptable': [{'component': 2, 'ul': 500000, 'dl': 600000}, {'dl': 700000}]}]}");
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 1);
+    const struct epc_policy_result *r = &c.result[0];
+    assert_int_equal(r->outcome, EPC_POLICY_REFUSED);
+    assert_int_equal(r->n_acceptable, 2);
+    for (size_t i = 0; i < 2; i++) {
+        bool session = r->acceptable[i].number == 0;
+        assert_int_equal(r->acceptable[i].number, session ? 0 : 2);
+        assert_int_equal(r->acceptable[i].max_ul_bps, session ? -1 : 500000);
+        assert_int_equal(r->acceptable[i].max_dl_bps, session ? 700000 : 600000);
+    }
+    on_shard(close_call, &c);
+    nothing_left();
+}
+
+static void refusals_of_each_kind(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        enum epc_policy_outcome outcome;
+        uint32_t code, retry_s;
+        bool experimental;
+    } kind[] = {
+        {"{'rules': [{'experimental': 4261, 'retry_interval': 30}]}", EPC_POLICY_REFUSED, 4261, 30,
+         true},
+        {"{'rules': [{'result': 5012}]}", EPC_POLICY_REFUSED, 5012, 0, false},
+        {"{'rules': [{'result': 5005, 'error_bit': true}]}", EPC_POLICY_REFUSED, 5005, 0, false},
+        {"{'rules': [{'result': 3004, 'error_bit': true}]}", EPC_POLICY_UNREACHABLE, 3004, 0, false},
+    };
+    for (size_t i = 0; i < EPC_ARRAY_LEN(kind); i++) {
+        struct call c = {.close_in_callback = true};
+        fresh(kind[i].rule);
+        ask(&c);
+        UNTIL(atomic_load(&c.n_results) == 1);
+        assert_int_equal(c.result[0].outcome, kind[i].outcome);
+        if (kind[i].outcome == EPC_POLICY_REFUSED)
+            assert_int_equal(c.result[0].code, kind[i].code);
+        assert_int_equal(c.result[0].retry_interval_s, kind[i].retry_s);
+        assert_int_equal(c.result[0].experimental, kind[i].experimental);
+        nothing_left();
+    }
+}
+
+static void late_answer_is_followed_by_str(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    int64_t late = epc_counter_read(EPC_C_RX_LATE), timeouts = epc_counter_read(EPC_C_RX_TIMEOUT);
+    fresh("{'rules': [{'delay_ms': 900}]}");
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 1);
+    assert_int_equal(c.result[0].outcome, EPC_POLICY_TIMED_OUT);
+    assert_int_equal(epc_counter_read(EPC_C_RX_TIMEOUT), timeouts + 1);
+    UNTIL(count("in", "STR") == 1);
+    nothing_left();
+    assert_int_equal(epc_counter_read(EPC_C_RX_LATE), late + 1);
+    assert_int_equal(atomic_load(&c.n_results), 1);
+
+    /* The handle lives on: its next request opens a new session with all that it said before. */
+    fresh("{}");
+    c.info[c.n_info++] = video_update();
+    on_shard(send_all, &c);
+    UNTIL(atomic_load(&c.n_results) == 2);
+    assert_int_equal(c.result[1].outcome, EPC_POLICY_GRANTED);
+    json_t *all, *aar = last(&all, "AAR");
+    assert_int_equal(avp_int(aar, "Rx-Request-Type"), 0);
+    json_t *a;
+    size_t i;
+    int components = 0;
+    json_array_foreach(aar, i, a)
+        components += strcmp(json_string_value(json_object_get(a, "name")),
+                             "Media-Component-Description") == 0;
+    assert_int_equal(components, 2);
+    json_decref(all);
+    on_shard(close_call, &c);
+    nothing_left();
+}
+
+static void silence_is_followed_by_str(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    fresh("{'rules': [{'drop': true}]}");
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 1);
+    assert_int_equal(c.result[0].outcome, EPC_POLICY_TIMED_OUT);
+    on_shard(close_call, &c);
+    UNTIL(count("in", "STR") == 1); /* it may have been the AAA that was lost */
+    nothing_left();
+}
+
+static void requests_queue_behind_each_other(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    fresh("{'rules': [{'delay_ms': 60}]}");
+    c.info[c.n_info++] = audio_video();
+    c.info[c.n_info++] = video_update();
+    c.info[c.n_info++] = video_update();
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 3);
+    json_t *all = pcrf_peer_record(&t.pcrf), *m;
+    size_t i;
+    assert_int_equal(json_array_size(all), 6);
+    json_array_foreach(all, i, m)
+        assert_string_equal(json_string_value(json_object_get(m, "command")), i % 2 ? "AAA" : "AAR");
+    json_decref(all);
+    on_shard(close_call, &c);
+    nothing_left();
+}
+
+static void ask_and_close(void *arg)
+{
+    open_call(arg);
+    ((struct call *)arg)->info[((struct call *)arg)->n_info++] = audio_video();
+    send_all(arg);
+    close_call(arg);
+}
+
+static void close_while_outstanding(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    fresh("{'rules': [{'delay_ms': 100}]}");
+    on_shard(ask_and_close, &c);
+    UNTIL(count("in", "STR") == 1);
+    nothing_left();
+    assert_int_equal(atomic_load(&c.n_results), 0);
+    json_t *all = pcrf_peer_record(&t.pcrf);
+    static const char *const order[] = {"AAR", "AAA", "STR", "STA"};
+    assert_int_equal(json_array_size(all), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(
+            json_string_value(json_object_get(json_array_get(all, i), "command")), order[i]);
+    json_decref(all);
+}
+
+static void lost_session_is_opened_anew(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    fresh("{'rules': [{'match': {'request_type': 1}, 'result': 5002}]}");
+    c.info[c.n_info++] = audio_video();
+    c.info[c.n_info++] = video_update();
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 2);
+    assert_int_equal(c.result[1].outcome, EPC_POLICY_GRANTED);
+    assert_int_equal(count("in", "AAR"), 3);
+    assert_int_equal(pcrf_peer_sessions(&t.pcrf), 1);
+    on_shard(close_call, &c);
+    nothing_left();
+}
+
+static void rar_tells_what_was_lost(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        enum epc_policy_event_kind kind;
+        unsigned n_components;
+    } kind[] = {
+        {"{'rules': [{'rar_after_ms': 20, 'specific_action': [4], 'lost': [2]}]}",
+         EPC_PEV_MEDIA_LOST, 1},
+        {"{'rules': [{'rar_after_ms': 20, 'specific_action': [2], 'lost': [2, 1]}]}",
+         EPC_PEV_ALL_MEDIA_LOST, 2},
+        {"{'rules': [{'rar_after_ms': 20, 'specific_action': [9]}]}", EPC_PEV_ALL_MEDIA_LOST, 0},
+        {"{'rules': [{'rar_after_ms': 20, 'specific_action': [3]}]}", EPC_PEV_RECOVERED, 0},
+        {"{'rules': [{'rar_after_ms': 20, 'specific_action': [6]}]}", EPC_PEV_INFO, 0},
+    };
+    for (size_t i = 0; i < EPC_ARRAY_LEN(kind); i++) {
+        struct call c = {0};
+        json_t *all;
+        fresh(kind[i].rule);
+        ask(&c);
+        UNTIL(atomic_load(&c.n_events) == 1);
+        assert_int_equal(c.event[0].kind, kind[i].kind);
+        assert_int_equal(c.event[0].n_components, kind[i].n_components);
+        if (kind[i].n_components)
+            assert_int_equal(c.event[0].components[0], 2);
+        UNTIL(count("in", "RAA") == 1);
+        assert_int_equal(avp_int(last(&all, "RAA"), "Result-Code"), 2001);
+        json_decref(all);
+        on_shard(close_call, &c);
+        nothing_left();
+    }
+}
+
+static void asr_is_answered_and_told(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    json_t *all;
+    fresh("{'rules': [{'abort_after_ms': 20, 'abort_cause': 2}]}");
+    ask(&c);
+    UNTIL(atomic_load(&c.n_events) == 1);
+    assert_int_equal(c.event[0].kind, EPC_PEV_ABORT);
+    assert_int_equal(c.event[0].code, 2);
+    UNTIL(count("in", "ASA") == 1);
+    assert_int_equal(avp_int(last(&all, "ASA"), "Result-Code"), 2001);
+    json_decref(all);
+    assert_int_equal(pcrf_peer_sessions(&t.pcrf), 1);
+    on_shard(close_call, &c);
+    nothing_left();
+    assert_int_equal(count("in", "STR"), 1);
+}
+
+static void push_for_unknown_session_gets_5002(void **state)
+{
+    (void)state;
+    static const char *const rule[] = {
+        "{'rules': [{'abort_after_ms': 300}]}",
+        "{'rules': [{'rar_after_ms': 300, 'specific_action': [2]}]}"};
+    static const char *const answer[] = {"ASA", "RAA"};
+    for (size_t i = 0; i < 2; i++) {
+        struct call c = {.close_in_callback = true};
+        json_t *all;
+        int64_t unknown = epc_counter_read(EPC_C_RX_UNKNOWN_SESSION);
+        fresh(rule[i]);
+        ask(&c);
+        UNTIL(count("in", answer[i]) == 1);
+        assert_int_equal(avp_int(last(&all, answer[i]), "Result-Code"), 5002);
+        json_decref(all);
+        assert_int_equal(atomic_load(&c.n_events), 0);
+        assert_int_equal(epc_counter_read(EPC_C_RX_UNKNOWN_SESSION), unknown + 1);
+        nothing_left();
+    }
+}
+
+static void many_sessions_leave_nothing(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    struct call *c = calloc(N, sizeof *c);
+    fresh("{}");
+    for (int i = 0; i < N; i++) {
+        c[i].close_in_callback = true;
+        ask(&c[i]);
+    }
+    for (int i = 0; i < N; i++) {
+        UNTIL(atomic_load(&c[i].n_results) == 1);
+        assert_int_equal(c[i].result[0].outcome, EPC_POLICY_GRANTED);
+    }
+    nothing_left();
+    free(c);
+}
+
+static void counters_add_up(void **state)
+{
+    (void)state;
+    int64_t sent = epc_counter_read(EPC_C_RX_AAR);
+    assert_true(sent > 300);
+    assert_int_equal(sent, epc_counter_read(EPC_C_RX_AAA_OK) +
+                               epc_counter_read(EPC_C_RX_AAA_REFUSED) +
+                               epc_counter_read(EPC_C_RX_TIMEOUT) +
+                               epc_counter_read(EPC_C_RX_NO_PEER));
+    assert_int_equal(epc_counter_read(EPC_C_FSM_UNEXPECTED), 0);
+}
+
+static void without_peer_unreachable_at_once(void **state)
+{
+    (void)state;
+    struct call c = {0}, open = {0};
+    fresh("{}");
+    ask(&open); /* its STR will find nobody either */
+    UNTIL(atomic_load(&open.n_results) == 1);
+    pcrf_peer_kill(&t.pcrf);
+    UNTIL(epc_diameter_open_peers(t.d) == 0);
+    int64_t timeouts = epc_counter_read(EPC_C_RX_TIMEOUT);
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 1);
+    assert_int_equal(c.result[0].outcome, EPC_POLICY_UNREACHABLE);
+    assert_int_equal(epc_counter_read(EPC_C_RX_TIMEOUT), timeouts);
+    on_shard(close_call, &c);
+    on_shard(close_call, &open);
+    UNTIL(epc_counter_read(EPC_C_RX_SESSIONS) == 0);
+}
+
+/* ---- set-up ---------------------------------------------------------------------------------------- */
+
+static int set_up(void **state)
+{
+    (void)state;
+    epc_log_setup(getenv("EPC_VERBOSE") ? EPC_LOG_DEBUG : EPC_LOG_ERROR, STDERR_FILENO);
+    if (getenv("EPC_TRACE"))
+        epc_trace_setup(STDERR_FILENO);
+    if (!pcrf_peer_prepare(&t.pcrf, OTHER_DICTIONARIES) || !pcrf_peer_start(&t.pcrf))
+        return -1;
+    struct epc_shard_opts o = {.index = 3, .label = "shard3", .max_connections = 64};
+    if (epc_shard_create(&t.shard, &o) || epc_shard_start(t.shard, NULL, NULL))
+        return -1;
+    t.cfg = (struct epc_cfg_policy){.diameter_config = t.pcrf.node_conf,
+                                    .destination_realm = "ims.test",
+                                    .timeout_ms = 500,
+                                    .af_application_id =
+                                        "urn:urn-7:3gpp-service.ims.icsi.mmtel"};
+    if (epc_diameter_start(&t.d, &t.cfg))
+        return -1;
+    for (uint64_t until = epc_now_ms() + 20000; epc_diameter_open_peers(t.d) == 0;) {
+        if (epc_now_ms() > until) {
+            fprintf(stderr, "the PCRF never came up; EPC_KEEP=1 keeps its log\n");
+            return -1;
+        }
+        nap();
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    epc_shard_stop(t.shard, NULL, NULL);
+    epc_diameter_stop(t.d);
+    t.d = NULL;
+    epc_shard_destroy(t.shard);
+    pcrf_peer_end(&t.pcrf);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refusal_by_experimental_result_alone_arrives),
+        cmocka_unit_test(initial_aar_is_as_agreed),
+        cmocka_unit_test(refused_with_acceptable_bandwidth),
+        cmocka_unit_test(refusals_of_each_kind),
+        cmocka_unit_test(late_answer_is_followed_by_str),
+        cmocka_unit_test(silence_is_followed_by_str),
+        cmocka_unit_test(requests_queue_behind_each_other),
+        cmocka_unit_test(close_while_outstanding),
+        cmocka_unit_test(lost_session_is_opened_anew),
+        cmocka_unit_test(rar_tells_what_was_lost),
+        cmocka_unit_test(asr_is_answered_and_told),
+        cmocka_unit_test(push_for_unknown_session_gets_5002),
+        cmocka_unit_test(many_sessions_leave_nothing),
+        cmocka_unit_test(counters_add_up),
+        cmocka_unit_test(without_peer_unreachable_at_once),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
