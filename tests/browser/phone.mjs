@@ -122,15 +122,15 @@ export class Phone {
   }
 }
 
-/** Sum the RTP packets of a getStats report, given as an array or an object of its entries. */
+/** RTP packets by medium, from the page's summary {media: [{kind, packetsSent, packetsReceived}]} or
+ * from the plain entries of a getStats report. */
 export function packets(report) {
-  const entries = Array.isArray(report) ? report : Object.values(report);
+  const entries = Array.isArray(report) ? report : report?.media ?? Object.values(report ?? {});
   const sum = {audio: {sent: 0, received: 0}, video: {sent: 0, received: 0}};
   for (const entry of entries) {
-    const kind = entry && (entry.kind || entry.mediaType);
-    if (!kind || !sum[kind]) continue;
-    if (entry.type === 'outbound-rtp') sum[kind].sent += entry.packetsSent || 0;
-    if (entry.type === 'inbound-rtp') sum[kind].received += entry.packetsReceived || 0;
+    if (!sum[entry?.kind] || !['outbound-rtp', 'inbound-rtp', undefined].includes(entry.type)) continue;
+    sum[entry.kind].sent += entry.packetsSent ?? 0;
+    sum[entry.kind].received += entry.packetsReceived ?? 0;
   }
   return sum;
 }
