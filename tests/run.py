@@ -25,12 +25,12 @@ def install(*groups):
         raise Missing(f"packages of the groups {' '.join(groups)} are missing")
 
 
-def built(preset):
+def built(preset, *options):
     sys.path.insert(0, os.path.join(TESTS, "lab"))
     from epclab.build import build
     from epclab.wait import LabError
     try:
-        build(preset, say=print)
+        build(preset, say=print, options=options)
     except LabError as e:
         with open(e.log, errors="replace") as f:
             sys.stdout.writelines(f.readlines()[-40:])
@@ -93,13 +93,13 @@ def dev():
 
 def asan():
     install("build")
-    built("asan")
+    built("asan", "-DEPC_PAGE=OFF")
     return ctest("asan", LABELS)
 
 
 def tsan():
     install("build")
-    built("tsan")
+    built("tsan", "-DEPC_PAGE=OFF")
     # ThreadSanitizer needs its own part of the address space; some kernels randomise into it.
     fixed = ["setarch", "-R"] if shutil.which("setarch") and not subprocess.run(
         ["setarch", "-R", "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode else []
@@ -108,7 +108,7 @@ def tsan():
 
 def clang():
     install("build", "clang")
-    built("clang")
+    built("clang", "-DEPC_PAGE=OFF")
     return 1, 0
 
 

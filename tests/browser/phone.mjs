@@ -11,6 +11,9 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--use-fake-device-for-media-str
   '--no-first-run', '--disable-background-networking', '--disable-component-update',
   '--disable-sync'];
 
+/** No promise of the page may keep a scenario for longer. */
+const LIMIT_S = 40;
+
 export const DOMAIN = 'ims.test';
 export const PAGE = process.env.LAB_PAGE || 'https://127.0.0.1:8444/';
 export const USERS = {
@@ -78,7 +81,12 @@ export class Phone {
 
   /** Call a method of window.epcPhone and give its result. */
   do(method, ...args) {
-    return this.page.evaluate(([m, a]) => window.epcPhone[m](...a), [method, args]);
+    return Promise.race([
+      this.page.evaluate(([m, a]) => window.epcPhone[m](...a), [method, args]),
+      scheduler.wait(LIMIT_S * 1000, {ref: false}).then(() => {
+        throw new Failure(`${this.user}: ${method}() gave no result within ${LIMIT_S} s`);
+      }),
+    ]);
   }
 
   events() {
@@ -167,5 +175,5 @@ export async function scenario(title, users, body) {
     }
   }
   for (const phone of phones) await phone.close();
-  process.exitCode = failed ? 1 : 0;
+  process.exit(failed ? 1 : 0); // timers that only guard a limit must not hold the process
 }

@@ -6,14 +6,14 @@ from .epcscf import ROOT
 from .wait import LabError
 
 
-def build(preset, say=lambda text: None, targets=()):
+def build(preset, say=lambda text: None, targets=(), options=()):
     """Configure and build; quiet unless it fails. The whole output is in build/<preset>/build.log."""
     folder = os.path.join(ROOT, "build", preset)
     os.makedirs(folder, exist_ok=True)
     log = os.path.join(folder, "build.log")
     say(f"Building (preset {preset}; log: {log})")
     with open(log, "w") as f:
-        for command in (["cmake", "--preset", preset],
+        for command in (["cmake", "--preset", preset, *options],
                         ["cmake", "--build", "--preset", preset,
                          *(["--target", *targets] if targets else [])]):
             done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=f, stderr=f)

@@ -71,7 +71,7 @@ class Epcscf(Component):
         self._users()
 
     def page_dir(self):
-        return os.path.join(ROOT, "epcscf", "wwsf", "page")
+        return os.path.join(self.build, "page")
 
     def _freediameter(self):
         fdx = os.path.join(self.build, "fdx")
