@@ -149,7 +149,9 @@ class Baresip(Component):
         self.control.command("answermode", mode)
 
     def in_call(self):
-        return "no active calls" not in self.control.command("listcalls")["data"].lower()
+        data = self.control.command("listcalls")["data"]
+        count = re.search(r"active calls \((\d+)\)", data, re.I)
+        return count is not None and int(count.group(1)) > 0
 
     def call_state(self):
         return self.control.command("callstat")["data"]
