@@ -1,0 +1,178 @@
+/* What the WWSF answers: the page, its configuration, the keys; tokens are in login.c. */
+#include "wwsf/wwsf_priv.h"
+
+#include <string.h>
+
+enum { ORIGIN_MAX = 300, ARGS_MAX = 16 };
+
+/* ---- checks before the body --------------------------------------------------------------------- */
+
+static bool is_api(const struct epc_conn *c)
+{
+    return strncmp(c->path, "/api/", 5) == 0;
+}
+
+/* Only the page itself may post. Browsers always send Origin with a POST; whoever sends none is no
+ * browser and loses nothing by having to. The address in Host counts too: a page may be reached under
+ * more names than the one that is configured. */
+static bool same_origin(struct epc_conn *c)
+{
+    char origin[ORIGIN_MAX], host[ORIGIN_MAX];
+    if (!epc_http_header(c, WSI_TOKEN_ORIGIN, origin, sizeof origin))
+        return false;
+    if (epc_str_ieqc(epc_str_c(origin), c->w->cfg->public_url))
+        return true;
+    return epc_http_header(c, WSI_TOKEN_HOST, host, sizeof host) &&
+           strncmp(origin, "https://", 8) == 0 && epc_str_ieqc(epc_str_c(origin + 8), host);
+}
+
+static bool is_json(struct epc_conn *c)
+{
+    char type[128];
+    if (!epc_http_header(c, WSI_TOKEN_HTTP_CONTENT_TYPE, type, sizeof type))
+        return false;
+    struct epc_str rest = epc_str_c(type);
+    return epc_str_ieqc(epc_str_trim(epc_str_cut(&rest, ';')), "application/json");
+}
+
+struct route {
+    const char *path;
+    enum epc_method method; /* EPC_GET takes HEAD as well */
+    void (*handle)(struct epc_conn *c);
+};
+static const struct route *find_route(const struct epc_conn *c);
+
+int epc_api_check(struct epc_conn *c)
+{
+    const struct route *r = find_route(c);
+    if (c->method == EPC_METHOD_OTHER)
+        return 405;
+    if (!r)
+        return epc_page_find(c->w->page, epc_str_c(c->path)) ? (c->method == EPC_POST ? 405 : 0) : 404;
+    if ((c->method == EPC_POST) != (r->method == EPC_POST))
+        return 405;
+    if (c->method != EPC_POST)
+        return 0;
+    return !same_origin(c) ? 403 : !is_json(c) ? 415 : 0;
+}
+
+/* ---- helpers for all POSTs ------------------------------------------------------------------------ */
+
+json_t *epc_api_body(struct epc_conn *c)
+{
+    json_t *j = c->body.n ? json_loadb(c->body.p, c->body.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    if (json_is_object(j))
+        return j;
+    json_decref(j);
+    epc_http_error(c, 400, "", "a JSON object is expected");
+    return NULL;
+}
+
+static void bad_plmn(struct epc_conn *c)
+{
+    epc_http_error(c, 400, "", "plmn: 5 or 6 digits, MCC and MNC");
+}
+
+bool epc_api_plmn(struct epc_conn *c, const json_t *body, struct epc_str *plmn)
+{
+    const json_t *j = json_object_get(body, "plmn");
+    *plmn = EPC_STR_NULL;
+    if (!j)
+        return true;
+    *plmn = (struct epc_str){json_string_value(j), json_string_length(j)};
+    if (epc_plmn_valid(*plmn))
+        return true;
+    bad_plmn(c);
+    return false;
+}
+
+/* ---- GET ---------------------------------------------------------------------------------------------- */
+
+/* The argument plmn of the query: absent gives the empty slice; false when it is malformed. */
+static bool query_plmn(struct epc_conn *c, char *buf, size_t size, struct epc_str *plmn)
+{
+    bool found = false;
+    *plmn = EPC_STR_NULL;
+    for (int i = 0; i < ARGS_MAX; i++) {
+        int n = lws_hdr_copy_fragment(c->wsi, buf, (int)size, WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (n == -1)
+            break;
+        struct epc_str arg = {buf, n > 0 ? (size_t)n : 0};
+        if (n < 0 || !epc_str_starts(arg, "plmn="))
+            continue;
+        *plmn = (struct epc_str){buf + 5, arg.n - 5};
+        found = true;
+        break;
+    }
+    return !found || epc_plmn_valid(*plmn);
+}
+
+static void get_config(struct epc_conn *c)
+{
+    const struct epc_cfg_wwsf *cfg = c->w->cfg;
+    char buf[64];
+    struct epc_str plmn;
+    if (!query_plmn(c, buf, sizeof buf, &plmn)) {
+        bad_plmn(c);
+        return;
+    }
+    json_t *urls = epc_plmn_urls(cfg, plmn);
+    if (urls && json_array_size(urls) == 0) {
+        json_decref(urls);
+        epc_http_error(c, 404, "", "no eP-CSCF for this network");
+        return;
+    }
+    epc_http_json(c, 200, "", urls ? json_pack("{s:o, s:s, s:[s, s]}", "epcscf", urls, "home_domain",
+                                               cfg->home_domain, "modes", "token", "digest") : NULL);
+}
+
+static void get_jwks(struct epc_conn *c)
+{
+    epc_http_answer(c, 200, "application/jwk-set+json", "Cache-Control: max-age=300\r\n",
+                    epc_str_c(c->w->jwks));
+}
+
+static void get_file(struct epc_conn *c, const struct epc_file *f)
+{
+    char have[128], headers[128];
+    if (!f->p) {
+        epc_http_answer(c, 503, "text/plain; charset=utf-8", "Cache-Control: no-store\r\n",
+                        EPC_STR("The browser phone was not built, or wwsf.page_dir is wrong. "
+                                "The server's log has the folder.\n"));
+        return;
+    }
+    snprintf(headers, sizeof headers, "Cache-Control: no-cache\r\nETag: %s\r\n", f->etag);
+    if (epc_http_header(c, WSI_TOKEN_HTTP_IF_NONE_MATCH, have, sizeof have) && strcmp(have, f->etag) == 0)
+        epc_http_answer(c, 304, NULL, headers, EPC_STR_NULL);
+    else
+        epc_http_answer(c, 200, f->type, headers, (struct epc_str){f->p, f->n});
+}
+
+/* ---- routes ----------------------------------------------------------------------------------------------- */
+
+static const struct route routes[] = {
+    {"/api/login", EPC_POST, epc_api_login},
+    {"/api/token", EPC_POST, epc_api_token},
+    {"/api/logout", EPC_POST, epc_api_logout},
+    {"/api/config", EPC_GET, get_config},
+    {"/.well-known/jwks.json", EPC_GET, get_jwks},
+};
+
+static const struct route *find_route(const struct epc_conn *c)
+{
+    for (size_t i = 0; i < EPC_ARRAY_LEN(routes); i++)
+        if (strcmp(c->path, routes[i].path) == 0)
+            return &routes[i];
+    return NULL;
+}
+
+void epc_api_handle(struct epc_conn *c)
+{
+    const struct route *r = find_route(c);
+    if (is_api(c))
+        epc_count(EPC_C_WWSF_REQUESTS);
+    if (r)
+        r->handle(c);
+    else
+        get_file(c, epc_page_find(c->w->page, epc_str_c(c->path)));
+}
