@@ -35,6 +35,7 @@ struct epc_rx_ext {
      *  little for their answers, forgets everything. Idempotent. */
     void (*stop)(void);
     unsigned (*open_peers)(void); /**< may wait for a lock of freeDiameter */
+    void (*print_states)(FILE *out); /**< the session's state machine, in dot's language */
 };
 
 #define EPC_RX_ATTACH "epc_rx_attach"

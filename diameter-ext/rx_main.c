@@ -48,7 +48,8 @@ static int announce(void)
 static int rx_entry(char *conffile)
 {
     static struct epc_policy_client client;
-    static const struct epc_rx_ext ext = {EPC_RX_ABI, &client, start, stop, rx_open_peers};
+    static const struct epc_rx_ext ext = {EPC_RX_ABI, &client,         start,
+                                          stop,       rx_open_peers, rx_print_states};
     union {
         void *p;
         epc_rx_attach_fn *fn;

@@ -11,6 +11,7 @@
 
 struct epc_diameter {
     struct epc_rx_host host;
+    struct epc_cfg_policy cfg; /* own copy of what the extension reads: snapshots come and go */
     const struct epc_rx_ext *ext;
 };
 
@@ -65,17 +66,35 @@ static void shut_down(void)
     epc_fdlog_remove();
 }
 
-enum epc_err epc_diameter_start(struct epc_diameter **out, const struct epc_cfg_policy *cfg)
+static bool copy_text(char **to, const char *from)
 {
-    const char *file = cfg->diameter_config;
-    if (current || !file)
-        return fail(file ? file : "(none)", current ? "already started" : "no file is configured");
+    *to = from ? strdup(from) : NULL;
+    return *to || !from;
+}
+
+static void diameter_free(struct epc_diameter *d)
+{
+    free(d->cfg.destination_realm);
+    free(d->cfg.destination_host);
+    free(d->cfg.af_application_id);
+    free(d);
+}
+
+static struct epc_diameter *diameter_new(const struct epc_cfg_policy *cfg)
+{
     struct epc_diameter *d = calloc(1, sizeof *d);
     if (!d)
-        return EPC_ENOMEM;
+        return NULL;
+    d->cfg.timeout_ms = cfg->timeout_ms;
+    if (!copy_text(&d->cfg.destination_realm, cfg->destination_realm) ||
+        !copy_text(&d->cfg.destination_host, cfg->destination_host) ||
+        !copy_text(&d->cfg.af_application_id, cfg->af_application_id)) {
+        diameter_free(d);
+        return NULL;
+    }
     d->host = (struct epc_rx_host){
         .abi = EPC_RX_ABI,
-        .cfg = cfg,
+        .cfg = &d->cfg,
         .post = epc_shard_post,
         .shard_index = epc_shard_index,
         .timer_start = epc_timer_start,
@@ -83,6 +102,17 @@ enum epc_err epc_diameter_start(struct epc_diameter **out, const struct epc_cfg_
         .doom = epc_shard_doom,
         .info_free = epc_service_info_free,
     };
+    return d;
+}
+
+enum epc_err epc_diameter_start(struct epc_diameter **out, const struct epc_cfg_policy *cfg)
+{
+    const char *file = cfg->diameter_config;
+    if (current || !file)
+        return fail(file ? file : "(none)", current ? "already started" : "no file is configured");
+    struct epc_diameter *d = diameter_new(cfg);
+    if (!d)
+        return EPC_ENOMEM;
     current = d;
     epc_fdlog_install();
     enum epc_err e = fd_core_initialize() ? fail(file, "libfdcore does not initialise") : EPC_OK;
@@ -93,7 +123,7 @@ enum epc_err epc_diameter_start(struct epc_diameter **out, const struct epc_cfg_
     }
     if (e) {
         current = NULL;
-        free(d);
+        diameter_free(d);
         return e;
     }
     *out = d;
@@ -108,7 +138,7 @@ void epc_diameter_stop(struct epc_diameter *d)
     shut_down();    /* DPR, then the end of its threads */
     epc_log(EPC_LOG_INFO, "diameter", "event=stopped");
     current = NULL;
-    free(d);
+    diameter_free(d);
 }
 
 struct epc_policy_client *epc_diameter_client(struct epc_diameter *d)
@@ -119,4 +149,9 @@ struct epc_policy_client *epc_diameter_client(struct epc_diameter *d)
 unsigned epc_diameter_open_peers(const struct epc_diameter *d)
 {
     return d->ext->open_peers();
+}
+
+void epc_diameter_print_states(const struct epc_diameter *d, FILE *out)
+{
+    d->ext->print_states(out);
 }

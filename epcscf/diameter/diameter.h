@@ -12,13 +12,17 @@
 struct epc_diameter;
 
 /** Start freeDiameter with cfg->diameter_config; returns once its threads run (peers may connect
- *  later). Only one in a process. @return EPC_OK, EPC_EIO (logged: file, reason), EPC_ENOMEM */
+ *  later). Only one in a process; what it needs of @p cfg is copied.
+ *  @return EPC_OK, EPC_EIO (logged: file, reason), EPC_ENOMEM */
 enum epc_err epc_diameter_start(struct epc_diameter **out, const struct epc_cfg_policy *cfg) EPC_MUST_CHECK;
 /** Sends what STRs are due, DPR to the peers, and waits for freeDiameter's threads. NULL-safe.
- *  Shards must have closed their sessions before. */
+ *  Shards must have closed their sessions and stopped (epc_shard_stop()) before, and must not be
+ *  destroyed until this has returned. */
 void epc_diameter_stop(struct epc_diameter *d);
 struct epc_policy_client *epc_diameter_client(struct epc_diameter *d);
 /** How many peers are in state OPEN. Any thread. */
 unsigned epc_diameter_open_peers(const struct epc_diameter *d);
+/** The state machine of a Rx session as a graph in dot's language. */
+void epc_diameter_print_states(const struct epc_diameter *d, FILE *out);
 
 #endif

@@ -3,9 +3,11 @@
 
 #include <string.h>
 
-static enum epc_log_level level_of(int fd_level)
+static enum epc_log_level level_of(int fd_level, const char *format)
 {
-    if (fd_level >= FD_LOG_ERROR)
+    /* It calls an ordered shutdown fatal. */
+    bool shutdown = strncmp(format, "Initiating", sizeof "Initiating" - 1) == 0;
+    if (fd_level >= FD_LOG_ERROR && !shutdown)
         return EPC_LOG_ERROR;
     /* NOTICE is its start-up chatter: a dump of the whole configuration. */
     return EPC_LOG_DEBUG;
@@ -14,7 +16,7 @@ static enum epc_log_level level_of(int fd_level)
 static void on_log(int fd_level, const char *format, va_list ap)
 {
     char text[1024];
-    enum epc_log_level level = level_of(fd_level);
+    enum epc_log_level level = level_of(fd_level, format);
     if (!epc_log_on(level))
         return;
     /* A dump of a message: it holds identities, and its lines say nothing one by one. */

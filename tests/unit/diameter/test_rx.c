@@ -82,7 +82,7 @@ struct call {
 static void close_call(void *arg)
 {
     struct call *c = arg;
-    t.d ? epc_diameter_client(t.d)->close(c->s) : (void)0;
+    epc_diameter_client(t.d)->close(c->s);
     c->s = NULL;
 }
 
@@ -556,6 +556,27 @@ static void counters_add_up(void **state)
     assert_int_equal(epc_counter_read(EPC_C_FSM_UNEXPECTED), 0);
 }
 
+/* The table as a graph: every state is reached, and all but the end are left again. */
+static void states_are_connected(void **state)
+{
+    (void)state;
+    static const char *const name[] = {"Pending", "Open", "Updating", "Orphan-Pending",
+                                       "Orphan-Updating", "Discon", "Idle"};
+    char *text = NULL, from[64], to[64];
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    epc_diameter_print_states(t.d, f);
+    fclose(f);
+    for (size_t i = 0; i < EPC_ARRAY_LEN(name); i++) {
+        snprintf(from, sizeof from, "\"%s\" ->", name[i]);
+        snprintf(to, sizeof to, "-> \"%s\"", name[i]);
+        assert_non_null(strstr(text, from));
+        assert_non_null(strstr(text, to));
+    }
+    assert_null(strstr(text, "?"));
+    free(text);
+}
+
 static void without_peer_unreachable_at_once(void **state)
 {
     (void)state;
@@ -633,6 +654,7 @@ int main(void)
         cmocka_unit_test(push_for_unknown_session_gets_5002),
         cmocka_unit_test(many_sessions_leave_nothing),
         cmocka_unit_test(counters_add_up),
+        cmocka_unit_test(states_are_connected),
         cmocka_unit_test(without_peer_unreachable_at_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
