@@ -93,6 +93,8 @@ struct epc_cfg_media {
     uint32_t timeout_ms;          /**< for one request, retransmissions included */
     char **audio_codecs, **video_codecs; /**< allowed to pass between the legs, in order; rtpmap names */
     size_t n_audio_codecs, n_video_codecs;
+    uint32_t node_id;             /**< no key, follows from sip.core_host and core_port: the same at each
+                                       start, tells our calls at a shared gateway from others'; 0 = none */
 };
 
 enum epc_policy_mode { EPC_POLICY_OFF, EPC_POLICY_OPTIONAL, EPC_POLICY_REQUIRED };

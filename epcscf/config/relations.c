@@ -75,11 +75,25 @@ static void derive_trusted(struct cfg_loader *ld, struct epc_cfg_sip *s)
         s->n_trusted = 1;
 }
 
+/* FNV-1a: the same in every process, unlike epc_hash_bytes(). */
+static uint32_t node_id(const struct epc_cfg_sip *s)
+{
+    char text[EPC_ADDR_LEN + 8];
+    uint32_t h = 2166136261u;
+    if (!s->core_host)
+        return 0;
+    snprintf(text, sizeof text, "%.*s %u", EPC_ADDR_LEN - 1, s->core_host, (unsigned)s->core_port);
+    for (const char *p = text; *p; p++)
+        h = (h ^ (unsigned char)*p) * 16777619u;
+    return h ? h : 1;
+}
+
 void cfg_derive(struct cfg_loader *ld)
 {
     struct epc_config *c = ld->cfg;
     const char *domain = c->sip.n_home_domains ? c->sip.home_domains[0] : NULL;
     derive_trusted(ld, &c->sip);
+    c->media.node_id = node_id(&c->sip);
     follow(ld, "sip.visited_network", &c->sip.visited_network, domain);
     follow(ld, "sip.ioi", &c->sip.ioi, c->sip.visited_network);
     follow(ld, "tokens.realm", &c->tokens.realm, domain);

@@ -21,6 +21,8 @@ static void ctx_free(struct rtp_ctx *c)
     if (c->next)
         c->next->prev = c->prev;
     epc_timer_stop(c->gw->sh, &c->poll);
+    epc_timer_stop(c->gw->sh, &c->failed);
+    rtp_op_free(c->open);
     while (c->queue) {
         struct rtp_op *op = c->queue;
         c->queue = op->next;
@@ -45,45 +47,47 @@ static void tell(struct rtp_ctx *c, struct rtp_op *op, enum epc_err err, struct 
         epc_sdp_free(local);
 }
 
+/* The owner may release the context in its callback: it stays busy, and so alive, until that returns. */
+static void finish(struct rtp_ctx *c, enum epc_err err, struct epc_sdp *local, const struct epc_cause *cause)
+{
+    struct rtp_op *op = c->open;
+    tell(c, op, err, local, cause);
+    c->open = NULL;
+    rtp_op_free(op);
+    c->busy = false;
+    rtp_next(c);
+}
+
 static void on_reply(void *arg, enum epc_err err, const json_t *reply)
 {
-    struct rtp_op *op = arg;
-    struct rtp_ctx *c = op->c;
+    struct rtp_ctx *c = arg;
     struct epc_sdp *local = NULL;
     struct epc_cause cause = {0};
-    c->busy = false;
     if (err == EPC_OK)
-        err = rtp_local(reply, op->n_media, &local, &cause);
+        err = rtp_local(reply, c->open->n_media, &local, &cause);
     else {
         epc_cause_set(&cause, 503, "TS 23.334 6.2", "the media gateway does not answer");
         cause.retry_after_s = 10;
     }
-    if (err == EPC_OK && op->kind == RTP_ANSWER)
+    if (err == EPC_OK && c->open->kind == RTP_ANSWER)
         rtp_poll_start(c);
-    tell(c, op, err, local, &cause);
-    rtp_op_free(op);
-    rtp_next(c);
+    finish(c, err, local, &cause);
 }
 
-static bool start(struct rtp_ctx *c, struct rtp_op *op)
+static bool start(struct rtp_ctx *c)
 {
-    json_t *cmd = rtp_command(c, op);
-    bool ok = cmd && ng_send(c->gw->ng, c->at, cmd, c->key, on_reply, op) == EPC_OK;
+    json_t *cmd = rtp_command(c, c->open);
+    bool ok = cmd && ng_send(c->gw->ng, c->at, cmd, c->key, on_reply, c) == EPC_OK;
     json_decref(cmd);
     return ok;
 }
 
 /* On a later turn: `done` never runs inside the caller's call. */
-static void fail_later(void *obj)
+static void on_failed(void *arg)
 {
-    struct rtp_op *op = obj;
-    struct rtp_ctx *c = op->c;
     struct epc_cause cause;
     epc_cause_set(&cause, 500, NULL, "gateway: out of memory");
-    c->busy = false;
-    tell(c, op, EPC_ENOMEM, NULL, &cause);
-    rtp_op_free(op);
-    rtp_next(c);
+    finish(arg, EPC_ENOMEM, NULL, &cause);
 }
 
 static void on_deleted(void *arg, enum epc_err err, const json_t *reply)
@@ -96,15 +100,20 @@ static void on_deleted(void *arg, enum epc_err err, const json_t *reply)
     ctx_free(c);
 }
 
+static bool send_delete(struct rtp_ctx *c, ng_done_fn *done)
+{
+    json_t *cmd = json_pack("{s:s, s:s, s:i}", "command", "delete", "call-id", c->call_id, "delete-delay", 0);
+    bool ok = cmd && ng_send(c->gw->ng, c->at, cmd, c->key, done, c) == EPC_OK;
+    json_decref(cmd);
+    return ok;
+}
+
 /* After the last open request, so that no late offer brings the call back to life. */
 static void remove_call(struct rtp_ctx *c)
 {
-    json_t *cmd = json_pack("{s:s, s:s, s:i}", "command", "delete", "call-id", c->call_id, "delete-delay", 0);
-    if (c->exists && cmd && ng_send(c->gw->ng, c->at, cmd, c->key, on_deleted, c) == EPC_OK)
-        c->busy = true;
-    else
+    c->busy = c->deleting = c->exists && send_delete(c, on_deleted);
+    if (!c->deleting)
         ctx_free(c);
-    json_decref(cmd);
 }
 
 void rtp_next(struct rtp_ctx *c)
@@ -121,12 +130,12 @@ void rtp_next(struct rtp_ctx *c)
     c->queue = op->next;
     if (!c->queue)
         c->queue_tail = &c->queue;
+    c->open = op;
     c->busy = true;
-    if (start(c, op)) {
+    if (start(c))
         c->exists = true;
-        return;
-    }
-    epc_shard_doom(c->gw->sh, fail_later, op);
+    else
+        epc_timer_start(c->gw->sh, &c->failed, 0, on_failed, c);
 }
 
 static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side from,
@@ -134,7 +143,7 @@ static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side f
 {
     struct rtp_op *op = calloc(1, sizeof *op);
     struct epc_buf text = {0};
-    enum epc_err err = op ? epc_sdp_print(remote, &text) : EPC_ENOMEM;
+    enum epc_err err = op ? rtp_print(remote, &text) : EPC_ENOMEM;
     if (err != EPC_OK) {
         struct rtp_op lost = {.c = c, .done = done, .arg = arg};
         struct epc_cause cause;
@@ -145,7 +154,7 @@ static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side f
         return;
     }
     *op = (struct rtp_op){.c = c, .kind = kind, .from = from, .n_media = remote->n_media, .done = done, .arg = arg};
-    op->sdp = epc_buf_take(&text, NULL);
+    op->sdp = epc_buf_take(&text, NULL); /* not NULL: rtp_print() has looked */
     *c->queue_tail = op;
     c->queue_tail = &op->next;
     if (kind == RTP_OFFER)
@@ -195,7 +204,7 @@ static enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, co
 {
     struct rtp_gw *gw = EPC_CONTAINER(g, struct rtp_gw, base);
     struct rtp_ctx *c = calloc(1, sizeof *c);
-    char random[33];
+    char random[33], prefix[32];
     if (!c || !(c->key = strdup(call_id))) {
         free(c);
         return EPC_ENOMEM;
@@ -206,7 +215,8 @@ static enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, co
     c->event_arg = arg;
     c->queue_tail = &c->queue;
     epc_random_hex(random, 16);
-    snprintf(c->call_id, sizeof c->call_id, "epcscf-%s", random);
+    rtp_call_prefix(gw, true, prefix);
+    snprintf(c->call_id, sizeof c->call_id, "%s%s", prefix, random);
     snprintf(c->tag[EPC_GW_ACCESS], sizeof c->tag[0], "a%.16s", random);
     snprintf(c->tag[EPC_GW_CORE], sizeof c->tag[0], "c%.16s", random);
     c->at = ng_choose(gw->ng, c->call_id);
@@ -233,21 +243,30 @@ static enum epc_err rtp_create(struct epc_gw **out, struct epc_shard *sh, const 
         free(gw);
         return err;
     }
+    /* Seeded anew in each process, and the same on all its shards. */
+    gw->run = (uint32_t)epc_hash_bytes("run", 3);
+    if (cfg->node_id && epc_shard_index(sh) == 0)
+        rtp_orphans_start(gw);
     *out = &gw->base;
     return EPC_OK;
+}
+
+/* The process, or its loop, is going away: nobody can wait for what this tells. */
+static void ignore_reply(void *arg, enum epc_err err, const json_t *reply)
+{
+    (void)arg;
+    (void)err;
+    (void)reply;
 }
 
 static void rtp_destroy(struct epc_gw *g)
 {
     struct rtp_gw *gw = EPC_CONTAINER(g, struct rtp_gw, base);
-    struct rtp_ctx *next;
-    /* One delete each, unconfirmed: the process is going away. */
-    for (struct rtp_ctx *c = gw->first; c; c = next) {
-        next = c->next;
-        if (!c->released)
-            rtp_release(&c->base);
-    }
+    for (struct rtp_ctx *c = gw->first; c; c = c->next)
+        if (c->exists && !c->deleting && !send_delete(c, ignore_reply))
+            epc_log(EPC_LOG_WARN, "gateway", "event=delete-not-sent call=%.128s", c->key);
     ng_destroy(gw->ng);
+    rtp_orphans_stop(gw);
     while (gw->first)
         ctx_free(gw->first);
     free(gw);

@@ -223,6 +223,16 @@ struct ng_instance *ng_choose(struct ng *ng, const char *key)
     return &ng->instance[first];
 }
 
+struct ng_instance *ng_instance_at(struct ng *ng, size_t i)
+{
+    return i < ng->n_instances ? &ng->instance[i] : NULL;
+}
+
+const char *ng_instance_name(const struct ng_instance *i)
+{
+    return i->name;
+}
+
 /* ---- life -------------------------------------------------------------------------------------------- */
 
 static void on_socket_closed(uv_handle_t *h)
@@ -288,6 +298,7 @@ out:
 static void drop_request(struct epc_hnode *node, void *arg)
 {
     (void)arg;
+    epc_count(EPC_C_GW_TIMEOUTS);
     request_free(EPC_CONTAINER(node, struct ng_request, node));
 }
 

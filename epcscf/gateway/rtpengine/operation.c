@@ -16,8 +16,29 @@ static int shape(json_t *cmd, enum epc_gw_side towards)
         rc |= json_object_set_new(cmd, "transport-protocol", json_string("UDP/TLS/RTP/SAVPF"));
         rc |= json_object_set_new(cmd, "rtcp-mux", json_pack("[ss]", "offer", "require"));
     }
-    rc |= json_object_set_new(cmd, "DTLS", json_string("passive"));
     return rc | json_object_set_new(cmd, "DTLS-fingerprint", json_string("sha-256"));
+}
+
+/* rtpengine refuses a description in which an m-line has no address at all, and those that are off have
+ * none: a c= of the whole session, which no running stream uses (192.0.0.8 is the dummy of RFC 7600). */
+enum epc_err rtp_print(const struct epc_sdp *s, struct epc_buf *out)
+{
+    struct epc_buf text = {0};
+    enum epc_err err = epc_sdp_print(s, &text);
+    const char *t = err == EPC_OK && text.p ? strstr(text.p, "\nt=") : NULL;
+    if (t) {
+        size_t head = (size_t)(t - text.p) + 1;
+        const char *b = strstr(text.p, "\nb=");
+        if (b && b < t) /* c= stands before b= */
+            head = (size_t)(b - text.p) + 1;
+        epc_buf_add(out, text.p, head);
+        epc_buf_adds(out, "c=IN IP4 192.0.0.8\r\n");
+        epc_buf_add(out, text.p + head, text.n - head);
+    }
+    epc_buf_free(&text);
+    if (err == EPC_OK && (!t || out->failed))
+        err = t ? EPC_ENOMEM : EPC_EINVAL;
+    return err;
 }
 
 json_t *rtp_command(const struct rtp_ctx *c, const struct rtp_op *op)
@@ -42,6 +63,8 @@ json_t *rtp_command(const struct rtp_ctx *c, const struct rtp_op *op)
         rc |= shape(cmd, other);
     else if (other == EPC_GW_CORE)
         rc |= json_object_set_new(cmd, "ICE", json_string("remove"));
+    /* In answers too: the role must not change between one exchange and the next. */
+    rc |= json_object_set_new(cmd, "DTLS", json_string("passive"));
     if (rc == 0)
         return cmd;
     json_decref(cmd);
@@ -60,12 +83,14 @@ bool rtp_unknown_call(const json_t *reply)
     return result && strcmp(result, "error") == 0 && strstr(reason_of(reply), "nknown call") != NULL;
 }
 
+/* Texts of rtpengine 10.5: limits of sessions, load, CPU and bandwidth; ports; descriptions. */
 static enum epc_err refused(const json_t *reply, struct epc_cause *cause)
 {
     const char *reason = reason_of(reply);
-    bool busy = strstr(reason, "limit") || strstr(reason, "load") || strstr(reason, "Ran out of ports");
-    bool sdp = strstr(reason, "parse") || strstr(reason, "SDP");
-    epc_cause_set(cause, busy ? 503 : sdp ? 488 : 500, "TS 23.334 6.2", "gateway: %.80s", reason);
+    bool busy = strstr(reason, "limit") || strstr(reason, "Ran out of ports");
+    bool sdp = strstr(reason, "SDP") || strstr(reason, "parse");
+    bool gone = rtp_unknown_call(reply);
+    epc_cause_set(cause, busy || gone ? 503 : sdp ? 488 : 500, "TS 23.334 6.2", "gateway: %.80s", reason);
     if (busy)
         cause->retry_after_s = 10;
     return busy ? EPC_ELIMIT : EPC_EPROTO;

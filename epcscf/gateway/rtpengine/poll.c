@@ -19,21 +19,30 @@ static bool endpoint_of(const json_t *media, struct epc_addr *addr)
            epc_addr_parse(addr, host, (uint16_t)port) == EPC_OK;
 }
 
+/* Streams that were refused have no port of rtpengine's. */
+static bool is_off(const json_t *media)
+{
+    const json_t *stream = json_array_get(json_object_get(media, "streams"), 0);
+    return json_integer_value(json_object_get(stream, "local port")) == 0;
+}
+
 static bool same(const struct epc_addr *a, const struct epc_addr *b)
 {
     return a->len != 0 && b->len != 0 && epc_addr_same_ip(a, b) && epc_addr_port(a) == epc_addr_port(b);
 }
 
-/* Returns whether every stream that is on has shown its remote endpoint. The owner may release the
- * context in its event handler: nothing of it is touched after that. */
+/* Returns whether every stream that is on has shown its remote endpoint. */
 static bool tell_endpoints(struct rtp_ctx *c, const json_t *reply)
 {
     const json_t *side = json_object_get(json_object_get(reply, "tags"), c->tag[EPC_GW_ACCESS]);
     const json_t *medias = json_object_get(side, "medias");
     bool all = json_array_size(medias) > 0;
     for (size_t i = 0; i < json_array_size(medias) && i < EPC_SDP_MAX_MEDIA && !c->released; i++) {
+        const json_t *media = json_array_get(medias, i);
         struct epc_addr addr;
-        if (!endpoint_of(json_array_get(medias, i), &addr)) {
+        if (is_off(media))
+            continue;
+        if (!endpoint_of(media, &addr)) {
             all = false;
             continue;
         }
@@ -49,7 +58,7 @@ static void on_query(void *arg, enum epc_err err, const json_t *reply)
 {
     struct rtp_ctx *c = arg;
     bool all = false, lost = err == EPC_OK && rtp_unknown_call(reply);
-    c->busy = false;
+    /* Busy until the end: the owner may release the context in its event handler. */
     if (!c->released && lost) {
         c->polling = false;
         c->exists = false;
@@ -60,6 +69,7 @@ static void on_query(void *arg, enum epc_err err, const json_t *reply)
     if (!c->released && !lost)
         epc_timer_start(c->gw->sh, &c->poll, all || c->polls > OFTEN_POLLS ? SELDOM_MS : OFTEN_MS,
                         on_poll_time, c);
+    c->busy = false;
     rtp_next(c);
 }
 
