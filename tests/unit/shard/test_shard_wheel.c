@@ -80,6 +80,10 @@ static void callbacks_may_stop_and_restart(void **state)
     assert_int_equal(a.fires, 1);
     assert_int_equal(b.fires, 0);
     assert_int_equal(c.fires, 1);
+    for (unsigned tick = 1; tick <= 3; tick++) { /* once a tick, no later */
+        epc_wheel_advance(&w, 150 + tick);
+        assert_int_equal(a.fires, 1 + tick);
+    }
     epc_wheel_advance(&w, 160);
     assert_int_equal(a.fires, 4);
     assert_true(epc_wheel_next(&w) == UINT64_MAX);
