@@ -25,7 +25,7 @@ static void put_flow(struct avp *mcd, const struct epc_media_flow *f, bool *ok)
     if (f->status != EPC_FLOW_STATUS_NONE)
         rx_put_i32(msc, RX_FLOW_STATUS, f->status, ok);
     if (f->usage != EPC_USAGE_NONE)
-        rx_put_i32(msc, RX_FLOW_USAGE, f->usage, ok);
+        rx_put_i32(msc, RX_FLOW_USAGE, (int32_t)f->usage, ok);
     /* The protocol belongs to provisioned signalling flows only (4.4.5a). */
     if (f->usage == EPC_USAGE_AF_SIGNALLING && f->uplink[0])
         rx_put_i32(msc, RX_AF_SIGNALLING_PROTOCOL, 1 /* SIP */, ok);

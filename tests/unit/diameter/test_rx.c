@@ -71,6 +71,7 @@ static void on_shard(void (*fn)(void *arg), void *arg)
 /* One session and what it heard. Written on the shard; counts are read from the test. */
 struct call {
     struct epc_policy_session *s;
+    const char *impu, *ue; /* NULL: the usual ones */
     struct epc_service_info *info[MAX_RESULTS]; /* to send, one after the other */
     size_t n_info;
     bool close_in_callback;
@@ -108,9 +109,9 @@ static void open_call(void *arg)
 {
     struct call *c = arg;
     struct epc_addr ue;
-    assert_int_equal(epc_addr_parse(&ue, "10.45.0.2", 0), EPC_OK);
+    assert_int_equal(epc_addr_parse(&ue, c->ue ? c->ue : "10.45.0.2", 0), EPC_OK);
     struct epc_policy_open o = {.shard = t.shard,
-                                .impu = "sip:alice@ims.test",
+                                .impu = c->impu ? c->impu : "sip:alice@ims.test",
                                 .ue = &ue,
                                 .icid = "icid-4711",
                                 .trace_key = "call-1@wic",
@@ -289,6 +290,55 @@ static void initial_aar_is_as_agreed(void **state)
     assert_int_equal(avp_int(str, "Termination-Cause"), 1);
     assert_int_equal(avp_int(str, "Auth-Application-Id"), 16777236);
     json_decref(all);
+}
+
+static void telephone_number_and_ipv6(void **state)
+{
+    (void)state;
+    struct call c = {.impu = "tel:+1-201-555-0123;phone-context=x", .ue = "2001:db8::17"};
+    json_t *all;
+    fresh("{}");
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 1);
+    json_t *aar = last(&all, "AAR");
+    json_t *sub = json_object_get(avp_named(aar, "Subscription-Id"), "avps");
+    assert_int_equal(avp_int(sub, "Subscription-Id-Type"), 0);
+    assert_string_equal(avp_str(sub, "Subscription-Id-Data"), "12015550123");
+    assert_string_equal(avp_str(aar, "Framed-IPv6-Prefix"),
+                        "0x008020010db8000000000000000000000017");
+    assert_null(avp_named(aar, "Framed-IP-Address"));
+    json_decref(all);
+    on_shard(close_call, &c);
+    nothing_left();
+}
+
+/* The path of the signalling itself (TS 29.214 4.4.5). */
+static void signalling_session(void **state)
+{
+    (void)state;
+    struct call c = {0};
+    json_t *all;
+    fresh("{}");
+    assert_int_equal(epc_policy_signalling_info(&c.info[c.n_info++]), EPC_OK);
+    ask(&c);
+    UNTIL(atomic_load(&c.n_results) == 1);
+    json_t *aar = last(&all, "AAR");
+    json_t *mcd = json_object_get(avp_named(aar, "Media-Component-Description"), "avps");
+    json_t *msc = json_object_get(avp_named(mcd, "Media-Sub-Component"), "avps");
+    assert_int_equal(avp_int(mcd, "Media-Component-Number"), 0);
+    assert_int_equal(avp_int(mcd, "Media-Type"), 4);
+    assert_int_equal(avp_int(msc, "Flow-Number"), 0);
+    assert_int_equal(avp_int(msc, "Flow-Usage"), 2);
+    assert_null(avp_named(msc, "Flow-Description"));
+    json_t *a;
+    size_t i;
+    int actions = 0;
+    json_array_foreach(aar, i, a)
+        actions += strcmp(json_string_value(json_object_get(a, "name")), "Specific-Action") == 0;
+    assert_int_equal(actions, 4);
+    json_decref(all);
+    on_shard(close_call, &c);
+    nothing_left();
 }
 
 static void refused_with_acceptable_bandwidth(void **state)
@@ -517,6 +567,7 @@ static void push_for_unknown_session_gets_5002(void **state)
         int64_t unknown = epc_counter_read(EPC_C_RX_UNKNOWN_SESSION);
         fresh(rule[i]);
         ask(&c);
+        UNTIL(atomic_load(&c.n_results) == 1);
         UNTIL(count("in", answer[i]) == 1);
         assert_int_equal(avp_int(last(&all, answer[i]), "Result-Code"), 5002);
         json_decref(all);
@@ -642,6 +693,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusal_by_experimental_result_alone_arrives),
         cmocka_unit_test(initial_aar_is_as_agreed),
+        cmocka_unit_test(telephone_number_and_ipv6),
+        cmocka_unit_test(signalling_session),
         cmocka_unit_test(refused_with_acceptable_bandwidth),
         cmocka_unit_test(refusals_of_each_kind),
         cmocka_unit_test(late_answer_is_followed_by_str),
