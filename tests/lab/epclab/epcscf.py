@@ -82,13 +82,16 @@ class Epcscf(Component):
                 "PCRF_PORT": a.PCRF[1]}))
 
     def _users(self):
-        users = {}
+        users = []
         for user, (password, impi, impus) in a.USERS.items():
             done = subprocess.run([self.program, "--hash-password"], input=password + "\n",
                                   capture_output=True, text=True, cwd=self.dir)
-            users[user] = {"password": done.stdout.strip(), "impi": impi, "impu": impus}
+            if done.returncode:
+                raise LabError(f"epcscf --hash-password failed: {done.stderr.strip()}")
+            users.append({"user": user, "password": done.stdout.strip(), "impi": impi,
+                          "impus": impus, "display_name": user.capitalize()})
         with open(os.path.join(self.dir, "users.json"), "w") as f:
-            json.dump({"users": users}, f, indent=1)
+            json.dump(users, f, indent=1)
 
     def command(self):
         return [self.program, "--config", self.config]
