@@ -172,15 +172,29 @@ static void stop_edge(struct epc_shard *sh, void *arg)
     n->edges[i] = NULL;
 }
 
-static enum epc_err start_shard(struct node *n, struct epc_shard **sh, unsigned index, const char *label,
-                                epc_shard_fn *fn)
+static enum epc_err create_shard(struct node *n, struct epc_shard **sh, unsigned index, const char *label)
 {
-    struct start st = {.node = n, .index = index};
     struct epc_shard_opts o = {
         .index = index, .label = label, .max_connections = n->cfg->wss.max_connections};
-    enum epc_err err = epc_shard_create(sh, &o);
-    if (err == EPC_OK)
-        err = epc_shard_start(*sh, fn, &st);
+    return epc_shard_create(sh, &o);
+}
+
+/* All of them before the first one runs: lws changes process-wide state with each new context. */
+static enum epc_err create_shards(struct node *n)
+{
+    enum epc_err err = create_shard(n, &n->service, (unsigned)n->n_shards, "service");
+    for (unsigned i = 0; err == EPC_OK && i < n->n_shards; i++) {
+        char label[16];
+        snprintf(label, sizeof label, "shard%u", i);
+        err = create_shard(n, &n->shards[i], i, label);
+    }
+    return err;
+}
+
+static enum epc_err start_shard(struct node *n, struct epc_shard *sh, size_t index, epc_shard_fn *fn)
+{
+    struct start st = {.node = n, .index = index};
+    enum epc_err err = epc_shard_start(sh, fn, &st);
     return err == EPC_OK ? st.err : err;
 }
 
@@ -203,14 +217,13 @@ static enum epc_err node_start(struct node *n)
         if (err == EPC_OK)
             n->edge_opts.policy = epc_diameter_client(n->diameter);
     }
-    for (unsigned i = 0; err == EPC_OK && i < n->n_shards; i++) {
-        char label[16];
-        snprintf(label, sizeof label, "shard%u", i);
-        err = start_shard(n, &n->shards[i], i, label, start_edge);
-    }
+    if (err == EPC_OK)
+        err = create_shards(n);
+    for (size_t i = 0; err == EPC_OK && i < n->n_shards; i++)
+        err = start_shard(n, n->shards[i], i, start_edge);
     /* Last: from its first answer on, everything that it tells about is there. */
     if (err == EPC_OK)
-        err = start_shard(n, &n->service, (unsigned)n->n_shards, "service", start_service);
+        err = start_shard(n, n->service, n->n_shards, start_service);
     return err;
 }
 

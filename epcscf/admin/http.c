@@ -96,7 +96,8 @@ enum epc_err admin_http_open(struct epc_admin *a)
         return EPC_ENOMEM;
     a->protocols[0] = (struct lws_protocols){
         .name = "http", .callback = callback, .per_session_data_size = sizeof(struct answer)};
-    info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    /* lws tells the vhosts of a context apart by port class: this one is the plain-text vhost. */
+    info.port = CONTEXT_PORT_NO_LISTEN;
     info.protocols = a->protocols;
     info.vhost_name = "admin";
     info.user = a;

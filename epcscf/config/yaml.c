@@ -139,7 +139,7 @@ static void walk_section(struct cfg_loader *ld, const struct walk *w, const char
         }
     }
     if (ld->n_sections < EPC_ARRAY_LEN(ld->section)) {
-        snprintf(ld->section[ld->n_sections].path, sizeof ld->section[0].path, "%s", path);
+        snprintf(ld->section[ld->n_sections].path, sizeof ld->section[0].path, "%.63s", path);
         ld->section[ld->n_sections++].line = line;
     }
     if (value->type != YAML_MAPPING_NODE)

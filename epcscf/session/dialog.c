@@ -39,15 +39,6 @@ static bool set_text(char **at, const char *text)
     return true;
 }
 
-static char *header_text(const sip_addr_t *a)
-{
-    su_home_t home[1] = {SU_HOME_INIT(home)};
-    char *text = a ? sip_header_as_string(home, (const sip_header_t *)(const void *)a) : NULL;
-    char *copy = text ? strdup(text) : NULL;
-    su_home_deinit(home);
-    return copy;
-}
-
 static char *url_text(const url_t *u)
 {
     su_home_t home[1] = {SU_HOME_INIT(home)};
@@ -64,7 +55,7 @@ static struct party *party_at(struct epc_session *s, enum epc_leg leg)
 
 static bool party_set(struct party *p, const sip_addr_t *identity, const sip_contact_t *contact)
 {
-    char *text = header_text(identity);
+    char *text = epc_sip_value(identity);
     if (!text || !set_text(&p->tag, identity->a_tag)) {
         free(text);
         return false;
@@ -203,8 +194,8 @@ void dialog_ack_and_bye(struct epc_session *s, enum epc_leg to, const sip_t *ans
 {
     struct party *us = party_at(s, other_leg(to));
     char *target = answer->sip_contact ? url_text(answer->sip_contact->m_url) : NULL;
-    char *identity = header_text(answer->sip_to);
-    char *from = header_text(answer->sip_from);
+    char *identity = epc_sip_value(answer->sip_to);
+    char *from = epc_sip_value(answer->sip_from);
     char **routes =
         to == EPC_LEG_CORE && caller_leg(s) == EPC_LEG_WIC
             ? routes_from(answer->sip_record_route, true, 2)

@@ -1,6 +1,7 @@
 /* Header editing by name, for headers that sofia-sip has a class for and for those it does not. */
 #include "sip/sip_priv.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -97,6 +98,31 @@ unsigned epc_sip_remove(msg_t *msg, const char *name)
     return n;
 }
 
+/* Not sip_header_as_string(): it cuts values over 127 octets short. The encoder wants one octet more
+ * than text and NUL. */
+static char *value_text(su_home_t *home, const msg_header_t *h)
+{
+    char probe[128];
+    issize_t n = msg_header_field_e(probe, sizeof probe, h, 0);
+    if (n < 0)
+        n = 4 * EPC_SIP_MAX_OCTETS; /* does not happen with sofia's own encoders */
+    size_t room = (size_t)n + 2;
+    char *text = su_alloc(home, (isize_t)room);
+    if (!text || (n = msg_header_field_e(text, (isize_t)room, h, 0)) < 0 || (size_t)n >= room)
+        return NULL;
+    text[n] = 0;
+    return text;
+}
+
+char *epc_sip_value(const void *header)
+{
+    su_home_t home[1] = {SU_HOME_INIT(home)};
+    char *text = header ? value_text(home, header) : NULL;
+    char *copy = text ? strdup(text) : NULL;
+    su_home_deinit(home);
+    return copy;
+}
+
 struct epc_str epc_sip_get(msg_t *msg, const char *name, unsigned i)
 {
     bool unknown;
@@ -111,7 +137,7 @@ struct epc_str epc_sip_get(msg_t *msg, const char *name, unsigned i)
     if (unknown)
         return (struct epc_str){h->sh_unknown->un_value ? h->sh_unknown->un_value : "",
                                 h->sh_unknown->un_value ? strlen(h->sh_unknown->un_value) : 0};
-    return epc_str_c(sip_header_as_string(msg_home(msg), (const sip_header_t *)(const void *)h));
+    return epc_str_c(value_text(msg_home(msg), h));
 }
 
 struct epc_str epc_sip_in_get(const struct epc_sip_in *in, const char *name, unsigned i)

@@ -138,6 +138,9 @@ unsigned epc_sip_remove(msg_t *msg, const char *name);
 /** The i-th field's value of that name as text (i from 0); works for every header. Slice borrowed
  *  from the message's memory; p == NULL when there is none. */
 struct epc_str epc_sip_get(msg_t *msg, const char *name, unsigned i);
+/** Value of one parsed header structure (sip_from_t, ...) as text. malloc'd (gives); NULL when out of
+ *  memory or @p header is NULL. */
+char *epc_sip_value(const void *header);
 /** As epc_sip_get() on a request held by a transaction. */
 struct epc_str epc_sip_in_get(const struct epc_sip_in *in, const char *name, unsigned i);
 

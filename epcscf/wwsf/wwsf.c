@@ -138,6 +138,8 @@ static enum epc_err open_vhost(struct epc_wwsf *w)
     struct lws_context_creation_info info;
     memset(&info, 0, sizeof info);
     info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    /* The first switches TLS on for this vhost; the second keeps a folder of CAs from being read. */
+    info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
     info.vhost_name = "wwsf";
     info.protocols = protocols;
     info.ssl_cert_filepath = w->cfg->certificate;

@@ -86,7 +86,7 @@ static void compare(const char *path, const struct epc_buf *got)
 
 static void step(struct epc_iw *w, const char *dir, const char *name, unsigned *generation)
 {
-    char path[1024], out_path[1024];
+    char path[2048], out_path[2048];
     size_t n;
     bool offer = strstr(name, "-offer") != NULL, unchanged = false;
     enum epc_sdp_leg from = strstr(name, "-wic-") ? EPC_SDP_WIC : EPC_SDP_CORE;
@@ -94,8 +94,8 @@ static void step(struct epc_iw *w, const char *dir, const char *name, unsigned *
     struct epc_cause cause = {0};
     struct epc_sdp *remote = NULL;
     struct epc_buf sent = {0}, got = {0};
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    snprintf(out_path, sizeof out_path, "%s/%.*s.out", dir, (int)strlen(name) - 4, name);
+    snprintf(path, sizeof path, "%.1000s/%.255s", dir, name);
+    snprintf(out_path, sizeof out_path, "%.1000s/%.*s.out", dir, (int)strlen(name) - 4, name);
     char *text = slurp(path, &n);
     assert_non_null(text);
     if (strstr(name, "-restart"))

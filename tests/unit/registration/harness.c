@@ -23,6 +23,7 @@ uint64_t __wrap_epc_wall_s(void)
 
 /* ---- shard ---------------------------------------------------------------------------------- */
 
+void epc_shard_assert_owner(const struct epc_shard *sh);
 void epc_shard_assert_owner(const struct epc_shard *sh)
 {
     (void)sh;
