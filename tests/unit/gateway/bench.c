@@ -125,11 +125,6 @@ void bench_stop(struct bench *b)
 
 /* ---- the owner of a context -------------------------------------------------------------------------- */
 
-struct waiter {
-    struct bench *b;
-    int tag;
-};
-
 static void on_event(void *arg, const struct epc_gw_event *ev)
 {
     struct bench *b = arg;
@@ -148,7 +143,7 @@ static void on_event(void *arg, const struct epc_gw_event *ev)
 
 static void on_done(void *arg, enum epc_err err, struct epc_sdp *local, const struct epc_cause *cause)
 {
-    struct waiter *w = arg;
+    struct bench_waiter *w = arg;
     struct bench *b = w->b;
     struct epc_buf text = {0};
     struct epc_gw_ctx *ctx = b->ctx;
@@ -169,7 +164,6 @@ static void on_done(void *arg, enum epc_err err, struct epc_sdp *local, const st
     b->done[n].tag = w->tag;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->m);
-    free(w);
 }
 
 struct order {
@@ -178,11 +172,12 @@ struct order {
     int tag;
 };
 
-static struct waiter *waiter(struct bench *b, int tag)
+/* They stay in the bench: operations of a released context never come back. */
+static struct bench_waiter *waiter(struct bench *b, int tag)
 {
-    struct waiter *w = malloc(sizeof *w);
-    assert_non_null(w);
-    *w = (struct waiter){b, tag};
+    assert_true(b->n_waiters < EPC_ARRAY_LEN(b->waiter));
+    struct bench_waiter *w = &b->waiter[b->n_waiters++];
+    *w = (struct bench_waiter){b, tag};
     return w;
 }
 

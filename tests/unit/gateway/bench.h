@@ -13,6 +13,11 @@
 
 enum { BENCH_WAIT_MS = 20000, BENCH_MAX = 64 };
 
+struct bench;
+struct bench_waiter {
+    struct bench *b;
+    int tag;
+};
 struct bench {
     struct epc_shard *sh;
     struct epc_gw *gw;
@@ -32,6 +37,8 @@ struct bench {
     struct epc_gw_event event[BENCH_MAX];
     bool release_in_done, release_in_event;
     struct epc_gw_ctx *ctx;
+    struct bench_waiter waiter[256];
+    size_t n_waiters;
     int64_t before[EPC_C_COUNT];
 };
 

@@ -136,7 +136,8 @@ static void new_contexts_go_where_an_answer_comes_from(void **state)
     peer_open(&p[0]);
     peer_open(&p[1]);
     p[0].mute = true;
-    bench_start(&b, (unsigned[]){p[0].port, p[1].port, 0}, 400, 0);
+    bench_start(&b, (unsigned[]){p[0].port, p[1].port, 0}, 1500, 0);
+    peer_wait_pings(&p[1], 1);
     bench_wait_count(&b, EPC_C_GW_TIMEOUTS, 1);
     for (int i = 0; i < 8; i++) {
         bench_ctx(&b, "call@test");
