@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-enum { ORIGIN_MAX = 300, ARGS_MAX = 16 };
+/* lws keeps 4 kB of a request's head: no argument is longer. */
+enum { ORIGIN_MAX = 300, ARGS_MAX = 16, ARG_OCTETS = 4096 };
 
 /* ---- checks before the body --------------------------------------------------------------------- */
 
@@ -95,10 +96,10 @@ static bool query_plmn(struct epc_conn *c, char *buf, size_t size, struct epc_st
     *plmn = EPC_STR_NULL;
     for (int i = 0; i < ARGS_MAX; i++) {
         int n = lws_hdr_copy_fragment(c->wsi, buf, (int)size, WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (n == -1)
+        if (n < 0) /* no more */
             break;
-        struct epc_str arg = {buf, n > 0 ? (size_t)n : 0};
-        if (n < 0 || !epc_str_starts(arg, "plmn="))
+        struct epc_str arg = {buf, (size_t)n};
+        if (!epc_str_starts(arg, "plmn="))
             continue;
         *plmn = (struct epc_str){buf + 5, arg.n - 5};
         found = true;
@@ -110,7 +111,7 @@ static bool query_plmn(struct epc_conn *c, char *buf, size_t size, struct epc_st
 static void get_config(struct epc_conn *c)
 {
     const struct epc_cfg_wwsf *cfg = c->w->cfg;
-    char buf[64];
+    char buf[ARG_OCTETS];
     struct epc_str plmn;
     if (!query_plmn(c, buf, sizeof buf, &plmn)) {
         bad_plmn(c);

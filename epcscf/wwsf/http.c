@@ -246,7 +246,6 @@ static void on_freed(struct epc_conn *c)
     *c->prev = c->next;
     if (c->next)
         c->next->prev = c->prev;
-    c->w->n_conns--;
     epc_shard_doom(c->w->sh, bury, c);
 }
 

@@ -37,9 +37,21 @@ static int on_accepted(struct epc_wwsf *w, struct lws *wsi)
         c->next->prev = &c->next;
     w->conns = c;
     w->n_conns++;
-    lws_set_opaque_user_data(wsi, c);
     epc_conn_start(c);
     return 0;
+}
+
+/* lws clears a connection's user pointer right after it has announced the connection, so the pointer
+ * is set at the next event; until then the connection is at the front of the list. */
+static struct epc_conn *conn_of(struct epc_wwsf *w, struct lws *wsi)
+{
+    struct epc_conn *c = lws_get_opaque_user_data(wsi);
+    if (c || !w)
+        return c;
+    for (c = w->conns; c && c->wsi != wsi; c = c->next) {
+    }
+    lws_set_opaque_user_data(wsi, c);
+    return c;
 }
 
 static int setup_tls(SSL_CTX *ctx)
@@ -60,13 +72,14 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return setup_tls(user);
     case LWS_CALLBACK_WSI_CREATE:
         return w ? on_accepted(w, wsi) : 0;
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
     case LWS_CALLBACK_HTTP:
     case LWS_CALLBACK_HTTP_BODY:
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
     case LWS_CALLBACK_HTTP_WRITEABLE:
     case LWS_CALLBACK_WSI_DESTROY:
-        c = wsi ? lws_get_opaque_user_data(wsi) : NULL;
+        c = wsi ? conn_of(w, wsi) : NULL;
         return c ? epc_http_event(c, reason, in, len) : -1;
     default:
         return 0;
@@ -222,12 +235,14 @@ out:
 
 static void finish_destroy(struct epc_wwsf *w)
 {
-    lws_vhost_destroy(w->vhost); /* calls on_vhost_gone */
-    epc_shard_kick(w->sh);
+    struct epc_shard *sh = w->sh;
+    lws_vhost_destroy(w->vhost); /* calls on_vhost_gone, which frees w */
+    epc_shard_kick(sh);
 }
 
 void epc_wwsf_conn_gone(struct epc_wwsf *w)
 {
+    w->n_conns--;
     if (w->destroying && w->n_conns == 0)
         finish_destroy(w);
 }

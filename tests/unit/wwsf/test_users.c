@@ -1,0 +1,263 @@
+/* Passwords, the users' file with its faults, the choice by PLMN, the page's files. */
+#include "wwsf/wwsf_priv.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* Of the right form, and nobody's password. */
+#define HASH "scrypt$16$1$1$000102030405060708090a0b0c0d0e0f$" \
+    "c3163d7a2f6f1e85f7ef2b8b6d5c2a7f0c1b2a39485766758493a2b1c0dfeefd"
+#define ENTRY(user, extra) "{\"user\":\"" user "\",\"password\":\"" HASH "\",\"impi\":\"a@ims.test\"," \
+    "\"impus\":[\"sip:a@ims.test\"]" extra "}"
+
+static char file[] = "/tmp/epc_users_XXXXXX";
+
+static void write_text(const char *text)
+{
+    FILE *f = fopen(file, "we");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    int fd = mkstemp(file);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return unlink(file);
+}
+
+/* ---- passwords --------------------------------------------------------------------------------------- */
+
+static void test_password(void **state)
+{
+    (void)state;
+    struct epc_password p, q;
+    char *one = epc_wwsf_hash_password("p\xc3\xa4ss"), *two = epc_wwsf_hash_password("p\xc3\xa4ss");
+    assert_non_null(one);
+    assert_non_null(two);
+    assert_string_not_equal(one, two); /* salted */
+    assert_int_equal(epc_password_parse(&p, one), EPC_OK);
+    assert_int_equal(epc_password_parse(&q, two), EPC_OK);
+    assert_true(epc_password_is(&p, epc_str_c("p\xc3\xa4ss")));
+    assert_true(epc_password_is(&q, epc_str_c("p\xc3\xa4ss")));
+    assert_false(epc_password_is(&p, epc_str_c("pass")));
+    assert_false(epc_password_is(&p, epc_str_c("p\xc3\xa4ss ")));
+    assert_false(epc_password_is(&p, EPC_STR_NULL));
+    assert_false(epc_password_is(&p, ((struct epc_str){"p\xc3\xa4ss\0x", 7})));
+    free(one);
+    free(two);
+}
+
+static void test_password_known(void **state)
+{
+    (void)state;
+    /* scrypt("secret", 00..0f, N=16, r=1, p=1) of another implementation: Python's hashlib */
+    static const char known[] = "f4f9ef50fde105b8e988b5c2b9cbbb74037fb3b0ef2ef516140c22ce8f4f3e4f";
+    char text[256];
+    struct epc_password p;
+    snprintf(text, sizeof text, "scrypt$16$1$1$000102030405060708090a0b0c0d0e0f$%s", known);
+    assert_int_equal(epc_password_parse(&p, text), EPC_OK);
+    assert_true(epc_password_is(&p, epc_str_c("secret")));
+    assert_false(epc_password_is(&p, epc_str_c("Secret")));
+}
+
+static void test_password_faults(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "", "secret", "scrypt", "bcrypt$16$1$1$00$00",
+        "scrypt$15$1$1$000102030405060708090a0b0c0d0e0f$c3163d7a2f6f1e85f7ef2b8b6d5c2a7f0c1b2a39485766758493a2b1c0dfeefd",
+        "scrypt$0$1$1$000102030405060708090a0b0c0d0e0f$c3163d7a2f6f1e85f7ef2b8b6d5c2a7f0c1b2a39485766758493a2b1c0dfeefd",
+        "scrypt$67108864$8$1$000102030405060708090a0b0c0d0e0f$c3163d7a2f6f1e85f7ef2b8b6d5c2a7f0c1b2a39485766758493a2b1c0dfeefd",
+        "scrypt$16$0$1$000102030405060708090a0b0c0d0e0f$c3163d7a2f6f1e85f7ef2b8b6d5c2a7f0c1b2a39485766758493a2b1c0dfeefd",
+        "scrypt$16$1$17$000102030405060708090a0b0c0d0e0f$c3163d7a2f6f1e85f7ef2b8b6d5c2a7f0c1b2a39485766758493a2b1c0dfeefd",
+        "scrypt$16$1$1$0001$c3163d7a2f6f1e85f7ef2b8b6d5c2a7f0c1b2a39485766758493a2b1c0dfeefd",
+        "scrypt$16$1$1$000102030405060708090a0b0c0d0e0f$c316",
+        "scrypt$16$1$1$000102030405060708090a0b0c0d0e0f$c3163d7a2f6f1e85f7ef2b8b6d5c2a7f0c1b2a39485766758493a2b1c0dfeefg",
+        HASH "$", "scrypt$-16$1$1$00$00",
+    };
+    struct epc_password p;
+    for (size_t i = 0; i < EPC_ARRAY_LEN(bad); i++)
+        if (epc_password_parse(&p, bad[i]) != EPC_EPROTO)
+            fail_msg("taken: %s", bad[i]);
+    assert_int_equal(epc_password_parse(&p, HASH), EPC_OK);
+}
+
+/* ---- users' file ------------------------------------------------------------------------------------------ */
+
+static void test_users(void **state)
+{
+    (void)state;
+    struct epc_users *u = NULL;
+    write_text("[" ENTRY("alice", ",\"display_name\":\"Alice \xc3\x84\"") "," ENTRY("bob", "") "]");
+    assert_int_equal(epc_users_load(&u, file), EPC_OK);
+    assert_int_equal(u->n, 2);
+    const struct epc_user *alice = epc_users_find(u, EPC_STR("alice"));
+    assert_non_null(alice);
+    assert_string_equal(alice->display_name, "Alice \xc3\x84");
+    assert_string_equal(alice->impus[0], "sip:a@ims.test");
+    assert_null(epc_users_find(u, EPC_STR("Alice")));
+    assert_null(epc_users_find(u, EPC_STR("carol")));
+    assert_null(epc_users_find(u, EPC_STR("")));
+    /* The stand-in for an unknown name is somebody, and always the same. */
+    const struct epc_user *carol = epc_users_stand_in(u, EPC_STR("carol"));
+    assert_non_null(carol);
+    assert_ptr_equal(carol, epc_users_stand_in(u, EPC_STR("carol")));
+    epc_users_free(u);
+}
+
+static void test_users_faults(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "", "{", "{}", "null", "[1]", "[{}]", "[" ENTRY("", "") "]", "[" ENTRY("a\\u0001", "") "]",
+        "[" ENTRY("a", "") "," ENTRY("a", "") "]", "[" ENTRY("a", ",\"user\":\"b\"") "]",
+        "[" ENTRY("a", ",\"display_name\":7") "]", "[" ENTRY("a", ",\"display_name\":\"x\\r\\ny\"") "]",
+        "[{\"user\":\"a\",\"password\":\"plain\",\"impi\":\"a@b\",\"impus\":[\"sip:a@b\"]}]",
+        "[{\"user\":\"a\",\"password\":\"" HASH "\",\"impi\":\"ab\",\"impus\":[\"sip:a@b\"]}]",
+        "[{\"user\":\"a\",\"password\":\"" HASH "\",\"impi\":\"a@b\\\"c\",\"impus\":[\"sip:a@b\"]}]",
+        "[{\"user\":\"a\",\"password\":\"" HASH "\",\"impi\":\"a@b\",\"impus\":[]}]",
+        "[{\"user\":\"a\",\"password\":\"" HASH "\",\"impi\":\"a@b\",\"impus\":\"sip:a@b\"}]",
+        "[{\"user\":\"a\",\"password\":\"" HASH "\",\"impi\":\"a@b\",\"impus\":[\"http://b\"]}]",
+        "[{\"user\":\"a\",\"password\":\"" HASH "\",\"impi\":\"a@b\",\"impus\":[\"sip:a@b\",7]}]",
+        "[{\"user\":\"a\",\"password\":\"" HASH "\",\"impi\":\"a@b\",\"impus\":[\"sip:a@b>;x\"]}]",
+    };
+    struct epc_users *u = NULL;
+    for (size_t i = 0; i < EPC_ARRAY_LEN(bad); i++) {
+        write_text(bad[i]);
+        if (epc_users_load(&u, file) != EPC_EPROTO)
+            fail_msg("taken: %s", bad[i]);
+        assert_null(u);
+    }
+    assert_int_equal(epc_users_load(&u, "/nonexistent/users.json"), EPC_EIO);
+    assert_null(u);
+}
+
+static void test_users_refresh(void **state)
+{
+    (void)state;
+    struct epc_users *u = NULL;
+    write_text("[" ENTRY("alice", "") "]");
+    assert_int_equal(epc_users_load(&u, file), EPC_OK);
+    struct epc_users *same = u;
+    epc_users_refresh(&u, file);
+    assert_ptr_equal(u, same);
+    write_text("[" ENTRY("alice", "") "," ENTRY("bob", "") "]");
+    epc_users_refresh(&u, file);
+    assert_non_null(epc_users_find(u, EPC_STR("bob")));
+    write_text("[" ENTRY("alice", "")); /* a fault: what was good stays */
+    epc_users_refresh(&u, file);
+    assert_non_null(epc_users_find(u, EPC_STR("bob")));
+    write_text("[" ENTRY("carol", "") "]");
+    epc_users_refresh(&u, file);
+    assert_null(epc_users_find(u, EPC_STR("bob")));
+    assert_non_null(epc_users_find(u, EPC_STR("carol")));
+    epc_users_refresh(&u, "/nonexistent/users.json");
+    assert_non_null(epc_users_find(u, EPC_STR("carol")));
+    epc_users_free(u);
+}
+
+static void test_no_users(void **state)
+{
+    (void)state;
+    struct epc_users *u = NULL;
+    write_text("[]");
+    assert_int_equal(epc_users_load(&u, file), EPC_OK);
+    assert_null(epc_users_find(u, EPC_STR("alice")));
+    assert_null(epc_users_stand_in(u, EPC_STR("alice")));
+    epc_users_free(u);
+}
+
+/* ---- PLMN ---------------------------------------------------------------------------------------------------- */
+
+static char m26201[] = "26201", m310260[] = "310260", mdefault[] = "default";
+static char a_url[] = "wss://a/", b_url[] = "wss://b/", c_url[] = "wss://c/", d_url[] = "wss://d/";
+
+static void chosen(const struct epc_cfg_wwsf *cfg, struct epc_str plmn, const char *want)
+{
+    char got[64] = "";
+    json_t *urls = epc_plmn_urls(cfg, plmn);
+    const json_t *url;
+    size_t i;
+    assert_non_null(urls);
+    json_array_foreach(urls, i, url)
+        strncat(got, json_string_value(url), sizeof got - strlen(got) - 1);
+    assert_string_equal(got, want);
+    json_decref(urls);
+}
+
+static void test_plmn(void **state)
+{
+    (void)state;
+    struct epc_cfg_plmn table[] = {{m26201, b_url}, {mdefault, c_url}, {m26201, a_url}, {m310260, d_url},
+                                   {mdefault, a_url}};
+    struct epc_cfg_wwsf cfg = {.plmn = table, .n_plmn = EPC_ARRAY_LEN(table)};
+    chosen(&cfg, EPC_STR("26201"), "wss://b/wss://a/");
+    chosen(&cfg, EPC_STR("310260"), "wss://d/");
+    chosen(&cfg, EPC_STR("31026"), "wss://c/wss://a/"); /* exact: no prefix */
+    chosen(&cfg, EPC_STR("262010"), "wss://c/wss://a/");
+    chosen(&cfg, EPC_STR_NULL, "wss://c/wss://a/");
+    cfg.n_plmn = 1;
+    chosen(&cfg, EPC_STR("310260"), "");
+}
+
+static void test_plmn_form(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "2620", "2620155", "2620a", "26201 ", "+26201", "default", "-2620"};
+    assert_true(epc_plmn_valid(EPC_STR("26201")));
+    assert_true(epc_plmn_valid(EPC_STR("310260")));
+    for (size_t i = 0; i < EPC_ARRAY_LEN(bad); i++)
+        assert_false(epc_plmn_valid(epc_str_c(bad[i])));
+    assert_false(epc_plmn_valid((struct epc_str){"26201\0", 6}));
+}
+
+/* ---- page ------------------------------------------------------------------------------------------------------ */
+
+static void test_page(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/epc_page_XXXXXX", path[64];
+    struct epc_page *p = NULL;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/index.html", folder);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fputs("<!doctype html>", f);
+    fclose(f);
+    assert_int_equal(epc_page_load(&p, folder), EPC_OK);
+    unlink(path);
+    const struct epc_file *index = epc_page_find(p, EPC_STR("/"));
+    assert_non_null(index);
+    assert_int_equal(index->n, 15);
+    assert_int_equal(strlen(index->etag), 34);
+    assert_null(epc_page_find(p, EPC_STR("/app.js"))->p); /* known, not there */
+    assert_null(epc_page_find(p, EPC_STR("/../etc/passwd")));
+    assert_null(epc_page_find(p, EPC_STR("/index.html/")));
+    assert_null(epc_page_find(p, EPC_STR("")));
+    epc_page_free(p);
+    rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_password),       cmocka_unit_test(test_password_known),
+        cmocka_unit_test(test_password_faults), cmocka_unit_test(test_users),
+        cmocka_unit_test(test_users_faults),   cmocka_unit_test(test_users_refresh),
+        cmocka_unit_test(test_no_users),       cmocka_unit_test(test_plmn),
+        cmocka_unit_test(test_plmn_form),      cmocka_unit_test(test_page),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
