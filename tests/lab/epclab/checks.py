@@ -23,7 +23,9 @@ WEBRTC_ATTRIBUTES = {
 # Headers that a WIC may not speak to the core in (TS 24.229 4.4), whatever their value.
 STRIPPED_HEADERS = {
     "proxy-authorization", "p-served-user", "p-user-database", "security-client",
-    "security-verify", "p-charging-function-addresses", "p-profile-key"}
+    "security-verify", "p-profile-key"}
+# What scenarios write into headers that the eP-CSCF replaces: it must not come through anywhere.
+FORGED = "forged-by-the-wic"
 JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")
 
 
@@ -48,7 +50,7 @@ def _tshark(file, shards, display, *fields):
 def _marks(file, shards):
     """[(frame, protocol: text)] of every malformed or expert mark of a warning or worse."""
     done = subprocess.run(["tshark", "-n", "-r", file, *_decode_as(shards), "-q", "-z",
-                           "expert,warn"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                           "expert,warn,sip or sdp or diameter"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise LabError(f"tshark could not read {file}: {done.stderr.strip()[-300:]}")
     marks = []
@@ -108,6 +110,8 @@ def check_core_side(file, shards=1):
         hit = sorted(names & STRIPPED_HEADERS)
         if hit:
             faults.append(f"frame {frame}: headers {' '.join(hit)}")
+        if FORGED in headers:
+            faults.append(f"frame {frame}: a header that a WIC forged")
         if re.search(r"authorization:\s*bearer", headers, re.I):
             faults.append(f"frame {frame}: a Bearer credential")
     check(not faults, "the core saw what it must not: " + "; ".join(faults[:10]))
