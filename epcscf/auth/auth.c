@@ -152,6 +152,8 @@ static enum epc_err check_token(const struct epc_auth *a, const struct epc_jwt *
         return epc_verdict_invalid(v, "unknown issuer");
     if (!alg_allowed(is, t->alg))
         return epc_verdict_invalid(v, "algorithm not allowed");
+    if (!t->kid)
+        return epc_verdict_invalid(v, "no kid in header");
     const struct epc_jwk *key = epc_jwks_find(keys, t->kid);
     if (!key)
         return epc_verdict_invalid(v, "unknown key");

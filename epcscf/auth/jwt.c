@@ -119,7 +119,6 @@ static enum epc_err read_header(struct epc_jwt *t, const char **why)
     const char *alg = json_string_value(json_object_get(t->header, "alg"));
     t->kid = json_string_value(json_object_get(t->header, "kid"));
     *why = !alg                                    ? "no alg in header"
-           : !t->kid                               ? "no kid in header"
            : json_object_get(t->header, "crit")    ? "crit in header" /* RFC 7515 4.1.11 */
            : !typ_ok(json_object_get(t->header, "typ")) ? "typ is not JWT or at+jwt"
                                                    : NULL;

@@ -128,21 +128,6 @@ static enum epc_err core_initial(struct transfer *x, msg_t *msg, const struct ep
     enum epc_err err = epc_sip_record_route(x->ss->sip, msg, EPC_LEG_CORE, epc_sip_in_flow(x->in));
     if (err != EPC_OK)
         return err;
-    size_t n = 0;
-    for (const sip_record_route_t *r = sip_object(msg)->sip_record_route; r; r = r->r_next)
-        n++;
-    su_home_t *home = msg_home(msg);
-    x->record_routes = calloc(n + 1, sizeof *x->record_routes);
-    n = 0;
-    for (const sip_record_route_t *r = sip_object(msg)->sip_record_route; x->record_routes && r;
-         r = r->r_next) {
-        char *uri = url_as_string(home, r->r_url);
-        x->record_routes[n] = uri ? strdup(uri) : NULL;
-        if (!x->record_routes[n++])
-            return EPC_ENOMEM;
-    }
-    if (!x->record_routes)
-        return EPC_ENOMEM;
     if (x->s && b &&
         (!copy(&x->s->impu, assert_identity(b, x->called_party, NULL)) || !copy(&x->s->icid, x->icid)))
         return EPC_ENOMEM;
@@ -186,12 +171,6 @@ static void wic_response(struct transfer *x, msg_t *msg, int status, char *ppi)
         err = epc_sip_add(msg, "P-Charging-Vector", "icid-value=\"%s\";icid-generated-at=%s%s%s",
                           x->icid, cfg->core_host, cfg->ioi ? ";term-ioi=" : "",
                           cfg->ioi ? cfg->ioi : "");
-    /* The WIC has no say in the route of later requests. */
-    if (x->record_routes && status > 100 && status < 300) {
-        epc_sip_remove(msg, "Record-Route");
-        for (char **r = x->record_routes; err == EPC_OK && *r; r++)
-            err = epc_sip_add(msg, "Record-Route", "<%s>", *r);
-    }
     if (err != EPC_OK)
         epc_log(EPC_LOG_ERROR, "session", "event=header-not-added status=%d why=\"%s\"", status,
                 epc_err_name(err));

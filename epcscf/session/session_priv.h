@@ -115,7 +115,6 @@ struct transfer {
     char *called_party;       /* P-Called-Party-ID of a core request */
     char *icid;
     char *answer_text;        /* SDP answer as relayed: repeated 2xx carry it again */
-    char **record_routes;     /* Record-Route as sent to the WIC: its responses must carry it back */
     struct epc_timer timer_c;
 };
 

@@ -38,7 +38,6 @@ static void transfer_free(void *obj)
     free(x->called_party);
     free(x->icid);
     free(x->answer_text);
-    strings_free(x->record_routes);
     free(x);
 }
 

@@ -145,13 +145,31 @@ msg_t *epc_sip_make_inner(const sip_t *req, sip_method_t method, const char *nam
     return msg;
 }
 
+/* Put a copy of @p list on top of the message, in its order. Via and Record-Route go in front of what is
+ * there, one by one: so the last comes first. (Adding the list in one call turns it round in a message
+ * that was parsed: the fields' order in the text is a chain of its own.) */
+static enum epc_err put_list(msg_t *msg, const void *list)
+{
+    const msg_header_t *h = list, *below = NULL;
+    while (below != h) {
+        const msg_header_t *last = h;
+        while (last->sh_next != below)
+            last = last->sh_next;
+        msg_header_t *one = msg_header_dup_one(msg_home(msg), last);
+        if (!one || msg_header_insert(msg, epc_pub(epc_sip_of(msg)), one) < 0)
+            return EPC_ENOMEM;
+        below = last;
+    }
+    return EPC_OK;
+}
+
 enum epc_err epc_sip_copy_vias(msg_t *msg, const sip_t *from)
 {
     sip_t *sip = epc_sip_of(msg);
     while (sip->sip_via)
         if (msg_header_remove(msg, epc_pub(sip), epc_hdr(sip->sip_via)) != 0)
             break;
-    return dup_in(msg, from->sip_via) ? EPC_OK : EPC_ENOMEM;
+    return put_list(msg, from->sip_via);
 }
 
 enum epc_err epc_sip_copy_record_routes(msg_t *msg, const sip_t *from)
@@ -160,7 +178,7 @@ enum epc_err epc_sip_copy_record_routes(msg_t *msg, const sip_t *from)
     while (sip->sip_record_route)
         if (msg_header_remove(msg, epc_pub(sip), epc_hdr(sip->sip_record_route)) != 0)
             break;
-    return dup_in(msg, from->sip_record_route) ? EPC_OK : EPC_ENOMEM;
+    return put_list(msg, from->sip_record_route);
 }
 
 static bool is_line(const char *s)

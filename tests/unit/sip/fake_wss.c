@@ -44,7 +44,8 @@ struct epc_flow *fake_flow_open(struct epc_wss *w, uint64_t id)
     f->id = id;
     f->next = w->flows;
     w->flows = f;
-    assert(epc_addr_parse(&f->peer, "192.0.2.77", 40000) == EPC_OK);
+    if (epc_addr_parse(&f->peer, "192.0.2.77", 40000) != EPC_OK)
+        abort();
     return f;
 }
 

@@ -1,6 +1,6 @@
 /* Headers by name: known to sofia-sip, unknown to it, and its "extra" ones. */
 #include "cm.h"
-#include "sip/sip.h"
+#include "sip/sip_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +170,57 @@ static void request_from_parts(void **state)
     assert_null(epc_sip_request(&p));
 }
 
+/* The order in the text is what counts, not that of sofia's list. */
+static void vias_and_record_routes_keep_their_order(void **state)
+{
+    (void)state;
+    static const char request[] =
+        "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP one;branch=z9hG4bK1\r\n"
+        "Via: SIP/2.0/UDP two;branch=z9hG4bK2\r\nVia: SIP/2.0/UDP three;branch=z9hG4bK3\r\n"
+        "Record-Route: <sip:r1;lr>, <sip:r2;lr>\r\nRecord-Route: <sip:r3;lr>\r\n"
+        "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n";
+    static const char response[] =
+        "SIP/2.0 486 Busy\r\nVia: SIP/2.0/WSS other;branch=z9hG4bK9\r\nRecord-Route: <sip:forged;lr>\r\n"
+        "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n";
+    msg_t *q = epc_sip_parse(request, sizeof request - 1), *m = epc_sip_parse(response, sizeof response - 1);
+    size_t n = 0;
+    assert_int_equal(epc_sip_copy_vias(m, epc_sip_of(q)), EPC_OK);
+    assert_int_equal(epc_sip_copy_record_routes(m, epc_sip_of(q)), EPC_OK);
+    char *out = epc_sip_text(m, &n);
+    const char *pieces[] = {" one;", " two;", " three;"}, *routes[] = {"sip:r1;", "sip:r2;", "sip:r3;"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_non_null(strstr(out, pieces[i]));
+        assert_non_null(strstr(out, routes[i]));
+        if (i > 0) {
+            assert_true(strstr(out, pieces[i - 1]) < strstr(out, pieces[i]));
+            assert_true(strstr(out, routes[i - 1]) < strstr(out, routes[i]));
+        }
+    }
+    assert_null(strstr(out, "other"));
+    assert_null(strstr(out, "forged"));
+    free(out);
+    msg_destroy(q);
+    msg_destroy(m);
+}
+
+/* sofia's own encoder cuts values of more than 127 octets short. */
+static void long_values_are_whole(void **state)
+{
+    (void)state;
+    for (size_t n = 100; n < 3000; n += 7) {
+        struct epc_buf b = {0};
+        epc_buf_adds(&b, "REGISTER sip:b SIP/2.0\r\nVia: SIP/2.0/WSS x;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
+                         "To: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 REGISTER\r\nAuthorization: Bearer ");
+        for (size_t i = 0; i < n; i++)
+            epc_buf_adds(&b, "t");
+        epc_buf_adds(&b, "\r\n\r\n");
+        msg_t *m = epc_sip_parse(b.p, b.n);
+        assert_int_equal(epc_sip_get(m, "Authorization", 0).n, n + 7);
+        msg_destroy(m);
+        epc_buf_free(&b);
+    }
+}
+
 static void not_sip(void **state)
 {
     static const char nul[] = "INVITE sip:a@b SIP/2.0\r\nVia: x\0y\r\n\r\n";
@@ -186,6 +237,8 @@ int main(void)
         cmocka_unit_test(remove_and_add),  cmocka_unit_test(add_refuses_injection),
         cmocka_unit_test(routes),          cmocka_unit_test(max_forwards),
         cmocka_unit_test(request_from_parts), cmocka_unit_test(not_sip),
+        cmocka_unit_test(vias_and_record_routes_keep_their_order),
+        cmocka_unit_test(long_values_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
