@@ -1,6 +1,19 @@
 /* Door of wwsf/: the embedded WebRTC Web Server Function: HTTPS page with a browser phone, log-in,
  * token issue, choice of the eP-CSCF by PLMN (TS 23.228 U.2.1.3 step 1). Off unless configured.
- * Runs on the service shard, a thread of its own without SIP: password hashing is slow on purpose. */
+ * Runs on the service shard, a thread of its own without SIP: password hashing is slow on purpose.
+ *
+ * HTTPS interface, JSON both ways; an error is {"error": text}. A POST needs the page's own Origin and
+ * Content-Type: application/json.
+ *   POST /api/login   {user, password, plmn?} -> {token, expires_at, impi, impus, display_name, epcscf:
+ *                     [wss URLs in order of preference], home_domain, digest}, and the session's cookie.
+ *                     401 for any wrong pair, 429 + Retry-After
+ *   POST /api/token   {plmn?}, with the cookie -> as above with a fresh token; 401 without a session
+ *   POST /api/logout  {} -> 204
+ *   GET  /api/config?plmn=MCCMNC -> {epcscf, home_domain, modes}; without log-in, for SIP Digest
+ *   GET  /.well-known/jwks.json -> the keys that tokens verify with
+ *
+ * Users' file, read again when it changes: [{"user", "password": what epc_wwsf_hash_password() gives,
+ * "impi": "user@realm", "impus": ["sip:...", "tel:..."], "display_name" (optional)}, ...] */
 #ifndef EPC_WWSF_H
 #define EPC_WWSF_H
 

@@ -34,7 +34,6 @@ theme();
 const render = () => views.forEach((view) => view.render());
 phone.on('change', render);
 phone.on('registrationFailed', ({words}) => notice(words));
-phone.on('failed', ({words}) => words && notice(words, 'info'));
 phone.on('message', ({from, text}) => notice(`Message from ${from}: ${text}`, 'info'));
 render();
 

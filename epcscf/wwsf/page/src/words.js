@@ -133,7 +133,7 @@ function requestLine(method, text) {
     case 'INVITE':
       return /;\s*tag=/i.test(header(text, 'To', 't')) ? `Change of the call${media(text)}` :
         `Call from ${from} to ${to}${media(text)}`;
-    case 'ACK': return 'Answer seen';
+    case 'ACK': return 'Answer confirmed';
     case 'BYE': return 'Hang up';
     case 'CANCEL': return 'Call attempt cancelled';
     case 'UPDATE': return 'Call is still alive';

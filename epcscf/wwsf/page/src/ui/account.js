@@ -113,7 +113,7 @@ export class Account {
     const name = phone.profile?.display_name || shortUri(phone.impu || phone.profile?.impus[0] || '', '');
     text($('account-name'), name);
     const how = {token: 'with a web token', digest: 'with SIP Digest', raw: 'with a given token'}[phone.mode];
-    text($('account-detail'), registered ? `${shortUri(phone.impu, '')}, registered ${how}` :
+    text($('account-detail'), registered ? `Registered ${how}` :
       phone.trouble || (phone.registration === 'registering' ? 'Registering…' : 'Not registered: calls do not work'));
     text($('who'), here ? shortUri(phone.impu || phone.profile?.impus[0] || '', '') : '');
   }

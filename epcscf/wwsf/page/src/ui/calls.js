@@ -3,7 +3,7 @@ import {$, el, icon, notice, shortUri, text} from './dom.js';
 import {keypad} from './dial.js';
 import {keyTone, toneFor, unlock} from '../ring.js';
 
-const OVER_MS = 6000;
+const OVER_MS = 8000;
 
 const STATE = {
   connecting: 'Calling…',
@@ -21,7 +21,13 @@ export function duration(ms) {
     `${Math.floor(s / 60)}:${two(s % 60)}`;
 }
 
+/** A reason that is too long for the card's corner goes below it. */
+function longReason(call) {
+  return call.isOver() && call.reason.length > 24 ? call.reason : '';
+}
+
 function stateWords(call) {
+  if (longReason(call)) return call.state === 'failed' ? 'Not connected' : 'Call ended';
   if (call.isOver()) return call.reason || 'Call ended';
   if (call.state === 'confirmed') return call.remoteHold ? 'The other side holds the call' :
     duration(Date.now() - call.answeredAt);
@@ -106,13 +112,14 @@ class Card {
     const live = call.isAnswered();
     const label = call.remoteName || shortUri(call.remoteUri, this.phone.homeDomain);
     this.node.dataset.state = call.state;
+    this.node.hidden = call.state === 'incoming'; // the banner has it
     this.node.setAttribute('aria-label', `Call with ${label}`);
     text(this.name, label);
     text(this.uri, shortUri(call.remoteUri, ''));
     text(this.node.querySelector('.avatar'), (label[0] ?? '?').toUpperCase());
     text(this.state, stateWords(call));
-    text(this.note, call.note);
-    this.note.hidden = !call.note;
+    text(this.note, longReason(call) || call.note);
+    this.note.hidden = !this.note.textContent;
     this.controls.hidden = !live;
     this.#set(this.mute, call.muted, call.muted ? 'Unmute' : 'Mute');
     this.#set(this.hold, call.state === 'held', call.state === 'held' ? 'Resume' : 'Hold');
@@ -121,7 +128,8 @@ class Card {
     this.camera.hidden = !call.video;
     this.answer.hidden = this.reject.hidden = call.state !== 'incoming';
     this.answerVideo.hidden = call.state !== 'incoming' || !call.videoOffered;
-    this.end.hidden = call.isOver() || call.state === 'incoming';
+    this.end.hidden = call.state === 'incoming';
+    this.actions.hidden = call.isOver();
     text(this.end.lastChild, live ? 'Hang up' : 'Cancel');
     if (!live) this.pad.hidden = true;
     this.#pictures();
@@ -166,7 +174,11 @@ export class Calls {
       const card = new Card(call, this.#phone);
       this.#cards.set(call.id, card);
       $('calls').prepend(card.node);
-      call.on('over', () => setTimeout(() => this.#forget(call.id), OVER_MS));
+      call.on('over', () => {
+        text($('spoken'), longReason(call) || stateWords(call));
+        if (card.node.hidden) this.#forget(call.id);
+        else setTimeout(() => this.#forget(call.id), OVER_MS);
+      });
     }
     for (const card of this.#cards.values()) card.render();
     this.#ringing();

@@ -116,5 +116,6 @@ export class Dial {
 
 function describe(call) {
   if (call.answeredAt) return call.direction === 'incoming' ? 'took the call' : 'talked';
-  return call.direction === 'incoming' ? 'missed' : 'not reached';
+  if (call.direction === 'incoming') return call.reason === 'Declined.' ? 'declined' : 'missed';
+  return call.reason === 'Busy.' ? 'busy' : 'not reached';
 }

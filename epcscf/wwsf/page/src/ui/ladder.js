@@ -42,9 +42,17 @@ export class Ladder {
       list.replaceChildren();
       return;
     }
+    this.#keepEnd(() => {
+      list.append(row(line));
+      while (list.children.length > this.#phone.ladder.length) list.firstChild.remove();
+    });
+  }
+
+  /** Whoever reads the newest line goes on reading the newest; whoever scrolled up stays there. */
+  #keepEnd(change) {
+    const list = $('ladder');
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-    list.append(row(line));
-    while (list.children.length > this.#phone.ladder.length) list.firstChild.remove();
+    change();
     if (atEnd) list.scrollTop = list.scrollHeight;
   }
 
@@ -52,8 +60,10 @@ export class Ladder {
     const calls = this.#phone.live().filter((c) => c.isAnswered());
     const tables = [];
     for (const call of calls) tables.push(this.#table(call, await call.media().catch(() => null)));
-    $('media').hidden = !tables.length;
-    $('media').replaceChildren(...tables);
+    this.#keepEnd(() => {
+      $('media').hidden = !tables.length;
+      $('media').replaceChildren(...tables);
+    });
   }
 
   #table(call, stats) {
