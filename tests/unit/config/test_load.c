@@ -72,6 +72,7 @@ static void defaults(void **state)
     assert_false(c->wwsf.enabled);
     assert_int_equal(c->admin.metrics_listen.len, 0);
     assert_null(c->admin.control_socket);
+    assert_int_equal(c->media.node_id, 0xebfe5d6b); /* the same in every process and release */
     loading_clear(&l);
 }
 
