@@ -31,6 +31,9 @@ test('requests', () => {
 test('responses', () => {
   const told = (first, method, ...more) => summarise(sip(first, `CSeq: 1 ${method}`, ...more));
   assert.equal(told('SIP/2.0 180 Ringing', 'INVITE').words, 'It rings');
+  assert.equal(told('SIP/2.0 200 OK', 'REGISTER', 'Contact: <sip:a@b>;expires=600').words, 'Registration accepted');
+  assert.equal(told('SIP/2.0 200 OK', 'REGISTER', 'Contact: <sip:a@b>;expires=0').words, 'No longer registered');
+  assert.equal(told('SIP/2.0 200 OK', 'REGISTER').words, 'No longer registered');
   assert.equal(told('SIP/2.0 200 OK', 'REGISTER').kind, 'ok');
   assert.equal(told('SIP/2.0 403 Forbidden', 'REGISTER').kind, 'error');
   assert.equal(told('SIP/2.0 401 Unauthorized', 'REGISTER', 'WWW-Authenticate: Bearer realm="x"').words, 'Token not accepted');

@@ -156,7 +156,9 @@ function responseLine(status, phrase, text) {
       const bearer = /^WWW-Authenticate[ \t]*:[ \t]*Bearer/im.test(text);
       return bearer ? 'Token not accepted' : 'Prove who you are (challenge)';
     }
-    if (status < 300) return 'Registration accepted';
+    if (status < 300)
+      return /expires=[1-9]/i.test(header(text, 'Contact', 'm')) || /^Expires[ \t]*:[ \t]*[1-9]/im.test(text) ?
+        'Registration accepted' : 'No longer registered';
     return `Registration refused: ${name}`;
   }
   if (method === 'INVITE') {
