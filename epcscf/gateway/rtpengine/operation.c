@@ -3,7 +3,8 @@
 #include <string.h>
 
 /* What each direction asks of rtpengine (TS 23.334 5.20: the access side is WebRTC, the core side plain
- * RTP with a port of its own for RTCP). */
+ * RTP with a port of its own for RTCP). ICE-lite (TS 24.371 5A.4), and not by taste: a full agent starts
+ * its checks with the offer, and rtpengine never begins DTLS when they end before the answer is there. */
 static int shape(json_t *cmd, enum epc_gw_side towards)
 {
     int rc = json_object_set_new(cmd, "SDES", json_pack("[s]", "off"));
@@ -11,10 +12,12 @@ static int shape(json_t *cmd, enum epc_gw_side towards)
         rc |= json_object_set_new(cmd, "ICE", json_string("remove"));
         rc |= json_object_set_new(cmd, "transport-protocol", json_string("RTP/AVP"));
         rc |= json_object_set_new(cmd, "rtcp-mux", json_pack("[s]", "demux"));
+        rc |= json_object_set_new(cmd, "ICE-lite", json_string("backward"));
     } else {
         rc |= json_object_set_new(cmd, "ICE", json_string("force"));
         rc |= json_object_set_new(cmd, "transport-protocol", json_string("UDP/TLS/RTP/SAVPF"));
         rc |= json_object_set_new(cmd, "rtcp-mux", json_pack("[ss]", "offer", "require"));
+        rc |= json_object_set_new(cmd, "ICE-lite", json_string("forward"));
     }
     return rc | json_object_set_new(cmd, "DTLS-fingerprint", json_string("sha-256"));
 }
