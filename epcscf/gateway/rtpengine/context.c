@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { POLL_OFTEN_MS = 1000, POLL_SELDOM_MS = 10000 };
+
 static struct rtp_ctx *ctx_of(struct epc_gw_ctx *c)
 {
     return EPC_CONTAINER(c, struct rtp_ctx, base);
@@ -238,6 +240,8 @@ static enum epc_err rtp_create(struct epc_gw **out, struct epc_shard *sh, const 
     gw->base.ops = &epc_gw_rtpengine_ops;
     gw->sh = sh;
     gw->cfg = cfg;
+    gw->often_ms = POLL_OFTEN_MS;
+    gw->seldom_ms = POLL_SELDOM_MS;
     enum epc_err err = ng_create(&gw->ng, sh, cfg);
     if (err != EPC_OK) {
         free(gw);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { OFTEN_MS = 1000, SELDOM_MS = 10000, OFTEN_POLLS = 10 };
+enum { OFTEN_POLLS = 10 };
 
 static void on_poll_time(void *arg);
 
@@ -67,8 +67,8 @@ static void on_query(void *arg, enum epc_err err, const json_t *reply)
     } else if (!c->released && err == EPC_OK)
         all = tell_endpoints(c, reply);
     if (!c->released && !lost)
-        epc_timer_start(c->gw->sh, &c->poll, all || c->polls > OFTEN_POLLS ? SELDOM_MS : OFTEN_MS,
-                        on_poll_time, c);
+        epc_timer_start(c->gw->sh, &c->poll,
+                        all || c->polls > OFTEN_POLLS ? c->gw->seldom_ms : c->gw->often_ms, on_poll_time, c);
     c->busy = false;
     rtp_next(c);
 }
@@ -81,7 +81,7 @@ static void on_poll_time(void *arg)
     if (cmd && ng_send(c->gw->ng, c->at, cmd, NULL, on_query, c) == EPC_OK)
         c->busy = true;
     else
-        epc_timer_start(c->gw->sh, &c->poll, OFTEN_MS, on_poll_time, c);
+        epc_timer_start(c->gw->sh, &c->poll, c->gw->often_ms, on_poll_time, c);
     json_decref(cmd);
 }
 
@@ -91,5 +91,5 @@ void rtp_poll_start(struct rtp_ctx *c)
         return;
     c->polling = true;
     c->polls = 0;
-    epc_timer_start(c->gw->sh, &c->poll, OFTEN_MS, on_poll_time, c);
+    epc_timer_start(c->gw->sh, &c->poll, c->gw->often_ms, on_poll_time, c);
 }

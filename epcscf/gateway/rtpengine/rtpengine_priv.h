@@ -17,6 +17,7 @@ struct rtp_gw {
     const struct epc_cfg_media *cfg;
     struct ng *ng;
     struct rtp_orphans *orphans;
+    uint32_t often_ms, seldom_ms; /* between polls, before and after all endpoints are known */
     uint32_t run;          /* tells the calls of this process from those of earlier ones */
     struct rtp_ctx *first; /* all contexts, released ones until rtpengine has confirmed */
 };

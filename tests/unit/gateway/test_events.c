@@ -1,5 +1,6 @@
 /* Events made of what `query` shows, and the search for calls that an earlier run left. */
 #include "bench.h"
+#include "gateway/rtpengine/rtpengine_priv.h"
 #include "peer.h"
 
 #include <string.h>
@@ -16,11 +17,20 @@ static struct peer_request next_of(struct peer *p, const char *command)
     return r;
 }
 
+static void poll_fast(struct bench *b, void *arg)
+{
+    struct rtp_gw *gw = EPC_CONTAINER(b->gw, struct rtp_gw, base);
+    (void)arg;
+    gw->often_ms = 20;
+    gw->seldom_ms = 40;
+}
+
 /* A context with audio and refused video; @p tag gets the access side's tag. */
 static void set_up_call(struct bench *b, struct peer *p, char tag[64])
 {
     peer_open(p);
     bench_start(b, (unsigned[]){p->port, 0}, 10000, 0);
+    bench_run(b, poll_fast, NULL);
     bench_ctx(b, "call@test");
     bench_offer(b, EPC_GW_ACCESS, sdp_wic_offer, 1);
     struct peer_request r = next_of(p, "offer");
