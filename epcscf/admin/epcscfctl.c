@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const char default_path[] = "/run/epcscf/control.sock";
+static const char default_path[] = "/run/epcscf.sock";
 
 static int connect_to(const char *path)
 {
