@@ -15,10 +15,11 @@ foreach(part proto core)
 endforeach()
 set_target_properties(FreeDiameter::core PROPERTIES INTERFACE_LINK_LIBRARIES FreeDiameter::proto)
 
-# epc_fdx(NAME SOURCES ... LIBS ... [STOCK]): a freeDiameter extension in fdx/NAME.fdx.
+# epc_fdx(NAME SOURCES ... LIBS ... [STOCK] [TEST]): a freeDiameter extension in fdx/NAME.fdx.
+# TEST: belongs to the tests and is not installed.
 # STOCK: is loaded by stock freeDiameterd too, which has no sanitizer runtime to offer.
 function(epc_fdx name)
-  cmake_parse_arguments(F "STOCK" "" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(F "STOCK;TEST" "" "SOURCES;LIBS" ${ARGN})
   add_library(${name} MODULE ${F_SOURCES})
   set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".fdx"
     C_VISIBILITY_PRESET hidden
@@ -32,5 +33,7 @@ function(epc_fdx name)
     target_compile_options(${name} PRIVATE -fno-sanitize=all)
     target_link_options(${name} PRIVATE -fno-sanitize=all)
   endif()
-  install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/freeDiameter)
+  if(NOT F_TEST)
+    install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/freeDiameter)
+  endif()
 endfunction()
