@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "diameter/diameter.h"
 #include "edge.h"
+#include "registration/registration.h"
 #include "session/session.h"
 #include "sip/sip.h"
 #include "wwsf/wwsf.h"
@@ -323,7 +324,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--header-policy") == 0)
             return epc_sip_policy_print(stdout), 0;
         else if (strcmp(argv[i], "--state-machines") == 0)
-            return epc_session_fsm_print(stdout), 0;
+            return epc_reg_fsm_print(stdout), epc_session_fsm_print(stdout), 0;
         else if (strcmp(argv[i], "--hash-password") == 0)
             return hash_password();
         else {

@@ -186,7 +186,7 @@ void reg_event(struct reg_record *rec, enum reg_event ev)
             event_names[ev], (unsigned long long)rec->flow_id, state_names[rec->state]);
 }
 
-void reg_fsm_print(FILE *out)
+void epc_reg_fsm_print(FILE *out)
 {
     fprintf(out, "digraph registration {\n");
     for (size_t i = 0; i < EPC_ARRAY_LEN(table); i++)

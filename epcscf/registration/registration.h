@@ -46,5 +46,7 @@ void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn 
 const struct epc_binding *epc_reg_by_flow(struct epc_reg *r, uint64_t flow_id);
 void epc_reg_flow_closed(struct epc_reg *r, uint64_t flow_id);
 void epc_reg_each(struct epc_reg *r, void (*fn)(const struct epc_binding *b, void *arg), void *arg);
+/** The registration state machine as a Graphviz graph, for the documentation. */
+void epc_reg_fsm_print(FILE *out);
 
 #endif

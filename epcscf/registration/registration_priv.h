@@ -123,8 +123,6 @@ struct epc_reg {
 /* fsm.c */
 void reg_event(struct reg_record *rec, enum reg_event ev);
 const char *reg_state_name(enum reg_state st);
-/** Graphviz text of the state machine, for the documentation. */
-void reg_fsm_print(FILE *out);
 
 /* registration.c */
 struct reg_record *reg_record_find(const struct epc_reg *r, uint64_t flow_id);

@@ -251,7 +251,7 @@ static void table_prints_itself(void **state)
     char *text = NULL;
     size_t n = 0;
     FILE *f = open_memstream(&text, &n);
-    reg_fsm_print(f);
+    epc_reg_fsm_print(f);
     fclose(f);
     for (int s = 0; s < REG_STATES; s++)
         expect_has(text, reg_state_name((enum reg_state)s));
