@@ -9,7 +9,9 @@ import {chromium} from 'playwright-core';
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--use-fake-device-for-media-stream',
   '--use-fake-ui-for-media-stream', '--ignore-certificate-errors', '--disable-quic',
   '--no-first-run', '--disable-background-networking', '--disable-component-update',
-  '--disable-sync'];
+  '--disable-sync',
+  // For hosts without any other interface, and so that media stays on loopback.
+  '--allow-loopback-in-peer-connection'];
 
 /** No promise of the page may keep a scenario for longer. */
 const LIMIT_S = 40;
