@@ -292,3 +292,11 @@ void bench_wait_no_contexts(struct bench *b)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
 }
+
+unsigned bench_event_count(struct bench *b)
+{
+    pthread_mutex_lock(&b->m);
+    unsigned n = (unsigned)b->n_events;
+    pthread_mutex_unlock(&b->m);
+    return n;
+}

@@ -61,6 +61,8 @@ void bench_wait_events(struct bench *b, int n);
 /** Poll until the counter has grown by @p n since bench_start(). */
 void bench_wait_count(struct bench *b, enum epc_counter c, int64_t n);
 void bench_wait_no_contexts(struct bench *b);
+/** How many events have been told so far. */
+unsigned bench_event_count(struct bench *b);
 int64_t bench_count(const struct bench *b, enum epc_counter c);
 
 /** A bare LF becomes CRLF. */

@@ -78,7 +78,7 @@ static void an_endpoint_is_told_once_packets_came(void **state)
     answer_query(&p, tag, "[" STREAM("6000", "999") "," OFF "]"); /* moved */
     bench_wait_events(&b, 2);
     assert_string_equal(epc_addr_text(&b.event[1].addr, text), "192.0.2.7:6000");
-    assert_int_equal(b.n_events, 2);
+    assert_int_equal(bench_event_count(&b), 2);
     bench_stop(&b);
     peer_close(&p);
 }
@@ -98,7 +98,7 @@ static void odd_statistics_tell_nothing(void **state)
         answer_query(&p, tag, odd[i]);
     answer_query(&p, "nobody", "[" STREAM("5000", "3") "]");
     bench_wait_count(&b, EPC_C_GW_REPLIES, (int64_t)EPC_ARRAY_LEN(odd) + 3);
-    assert_int_equal(b.n_events, 0);
+    assert_int_equal(bench_event_count(&b), 0);
     bench_stop(&b);
     peer_close(&p);
 }
@@ -148,7 +148,7 @@ static void release_inside_learned(void **state)
     peer_send(&p, &r, "{\"result\":\"ok\"}");
     drop(r);
     bench_wait_no_contexts(&b);
-    assert_int_equal(b.n_events, 1);
+    assert_int_equal(bench_event_count(&b), 1);
     bench_stop(&b);
     peer_close(&p);
 }
