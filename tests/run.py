@@ -103,6 +103,7 @@ def tsan():
     # ThreadSanitizer needs its own part of the address space; some kernels randomise into it.
     fixed = ["setarch", "-R"] if shutil.which("setarch") and not subprocess.run(
         ["setarch", "-R", "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode else []
+    os.environ["TSAN_OPTIONS"] = f"suppressions={os.path.join(TESTS, 'tsan.supp')}"
     return ctest("tsan", ["unit"], fixed)
 
 
