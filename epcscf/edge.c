@@ -153,15 +153,8 @@ void epc_edge_destroy(struct epc_edge *e)
 
 /* ---- control commands: asked on the service shard, answered by every edge in turn --------------------- */
 
-struct fleet {
-    struct epc_shard *service;
-    struct epc_shard *const *shards;
-    struct epc_edge *const *edges;
-    size_t n;
-};
-
 struct question {
-    const struct fleet *fleet;
+    const struct epc_fleet *fleet;
     struct epc_admin_reply *reply;
     void (*ask)(struct epc_edge *e, struct epc_buf *out);
     size_t next;
@@ -195,7 +188,7 @@ static void ask_edge(struct epc_shard *sh, void *arg)
     }
 }
 
-static void start_question(const struct fleet *f, struct epc_admin_reply *reply,
+static void start_question(const struct epc_fleet *f, struct epc_admin_reply *reply,
                            void (*ask)(struct epc_edge *e, struct epc_buf *out))
 {
     struct question *q = calloc(1, sizeof *q);
@@ -269,21 +262,14 @@ static void cmd_sessions(void *arg, const char *const *argv, size_t argc, struct
     start_question(arg, reply, ask_sessions);
 }
 
-enum epc_err epc_edge_commands(struct epc_admin *admin, struct epc_shard *service,
-                               struct epc_shard *const *shards, struct epc_edge *const *edges, size_t n)
+enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *fleet)
 {
-    /* Lives as long as the process: the control socket may ask until the very end. */
-    struct fleet *f = malloc(sizeof *f);
-    if (!f)
-        return EPC_ENOMEM;
-    *f = (struct fleet){service, shards, edges, n};
-    enum epc_err err = epc_admin_command(admin, "flows", "WebSocket connections", cmd_flows, f);
+    void *arg = (void *)(uintptr_t)fleet; /* only read */
+    enum epc_err err = epc_admin_command(admin, "flows", "WebSocket connections", cmd_flows, arg);
     if (err == EPC_OK)
         err = epc_admin_command(admin, "registrations", "who is registered, on which flow",
-                                cmd_registrations, f);
+                                cmd_registrations, arg);
     if (err == EPC_OK)
-        err = epc_admin_command(admin, "sessions", "calls and their state", cmd_sessions, f);
-    if (err != EPC_OK)
-        free(f);
+        err = epc_admin_command(admin, "sessions", "calls and their state", cmd_sessions, arg);
     return err;
 }

@@ -26,10 +26,16 @@ void epc_edge_drain(struct epc_edge *e);
 /** Close every flow with 1001 and free all rooms. Thread: the shard's. NULL-safe. */
 void epc_edge_destroy(struct epc_edge *e);
 
-/** Control commands that ask every shard: flows, registrations, sessions. @p edges and @p shards
- *  are arrays of @p n, borrowed for the life of @p admin. Thread: the service shard's. */
-enum epc_err epc_edge_commands(struct epc_admin *admin, struct epc_shard *service,
-                               struct epc_shard *const *shards, struct epc_edge *const *edges,
-                               size_t n) EPC_MUST_CHECK;
+/** All edges of the node and the shards that they live on. */
+struct epc_fleet {
+    struct epc_shard *service;
+    struct epc_shard *const *shards;
+    struct epc_edge *const *edges;
+    size_t n;
+};
+
+/** Control commands that ask every shard: flows, registrations, sessions. @p fleet borrowed for the
+ *  life of @p admin. Thread: the service shard's. */
+enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *fleet) EPC_MUST_CHECK;
 
 #endif

@@ -34,6 +34,7 @@ struct node {
     struct epc_shard **shards;
     struct epc_edge **edges;
     size_t n_shards;
+    struct epc_fleet fleet;
     _Atomic bool draining;
 };
 
@@ -143,7 +144,8 @@ static void start_service(struct epc_shard *sh, void *arg)
     st->err = epc_admin_create(&n->admin, sh, &n->cfg->admin);
     if (st->err == EPC_OK) {
         epc_admin_health(n->admin, health, n);
-        st->err = epc_edge_commands(n->admin, sh, n->shards, n->edges, n->n_shards);
+        n->fleet = (struct epc_fleet){sh, n->shards, n->edges, n->n_shards};
+        st->err = epc_edge_commands(n->admin, &n->fleet);
     }
     if (st->err == EPC_OK && n->cfg->wwsf.enabled)
         st->err = epc_wwsf_create(&n->wwsf, sh, &n->cfg->wwsf);

@@ -91,20 +91,29 @@ def dev():
     return ctest("dev")
 
 
+def sanitized(preset, labels, wrapper=()):
+    """The tests of a sanitizer build, then the fault scenarios against its daemon: what a sanitizer
+    finds ends the daemon with a status that the scenarios see."""
+    install("build", "peers")
+    built(preset, "-DEPC_PAGE=OFF")
+    p, f = ctest(preset, labels, wrapper)
+    more = scenarios(*wrapper, os.path.join(TESTS, "fault", "run"), "--preset", preset, "--no-build",
+                     "--shards", "2", "--policy", "required", "--var",
+                     os.path.join(TESTS, "lab", "var", preset))
+    return p + more[0], f + more[1]
+
+
 def asan():
-    install("build")
-    built("asan", "-DEPC_PAGE=OFF")
-    return ctest("asan", LABELS)
+    os.environ["LSAN_OPTIONS"] = f"suppressions={os.path.join(TESTS, 'lsan.supp')}"
+    return sanitized("asan", LABELS)
 
 
 def tsan():
-    install("build")
-    built("tsan", "-DEPC_PAGE=OFF")
+    os.environ["TSAN_OPTIONS"] = f"suppressions={os.path.join(TESTS, 'tsan.supp')}"
     # ThreadSanitizer needs its own part of the address space; some kernels randomise into it.
     fixed = ["setarch", "-R"] if shutil.which("setarch") and not subprocess.run(
         ["setarch", "-R", "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode else []
-    os.environ["TSAN_OPTIONS"] = f"suppressions={os.path.join(TESTS, 'tsan.supp')}"
-    return ctest("tsan", ["unit"], fixed)
+    return sanitized("tsan", ["unit"], fixed)
 
 
 def clang():
