@@ -9,8 +9,8 @@ from .wait import poll
 
 
 class Capture(Component):
-    """tshark on the loopback interface: signalling only, so that the file stays small. The WSS side
-    is encrypted and left out; the daemon's own trace has it in clear."""
+    """tshark on the loopback interface: signalling only, so that the file stays small. The WICs of the
+    lab write their TLS secrets beside it, so that the WSS side decodes as well."""
     name = "capture"
     program = "tshark"
     package = "tshark"
@@ -19,17 +19,21 @@ class Capture(Component):
     def __init__(self, var, shards):
         super().__init__(var)
         self.file = os.path.join(self.dir, "lab.pcapng")
+        self.keys = os.path.join(self.dir, "lab.keys")
         self.shards = shards
 
     def filter(self):
         first = a.EPCSCF_CORE[1]
         sip = [a.CORE[1], a.PHONE[1]] + [first + i for i in range(self.shards)]
-        ports = " or ".join(f"port {p}" for p in sip + [a.PCRF[1], a.RTPENGINE_NG[1]])
+        ports = " or ".join(f"port {p}" for p in sip + [a.WSS[1], a.PCRF[1], a.RTPENGINE_NG[1]])
         return ports
 
     def prepare(self):
-        if os.path.exists(self.file):
-            os.unlink(self.file)
+        for file in (self.file, self.keys):
+            if os.path.exists(file):
+                os.unlink(file)
+        # Chromium reads it by itself, the WICs in Python through wic.py.
+        os.environ["SSLKEYLOGFILE"] = self.keys
 
     def command(self):
         return ["tshark", "-q", "-n", "-i", "lo", "-B", "16", "-f", self.filter(), "-w", self.file]

@@ -29,14 +29,19 @@ FORGED = "forged-by-the-wic"
 JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")
 
 
-def _decode_as(shards):
+def _decode_as(file, shards):
+    """How to read the lab's ports; the secrets that open the WSS side lie beside the capture."""
+    keys = os.path.splitext(file)[0] + ".keys"
+    tls = ["-d", f"tcp.port=={a.WSS[1]},tls", "-o", f"http.tls.port:{a.WSS[1]}"]
+    if os.path.exists(keys):
+        tls += ["-o", f"tls.keylog_file:{keys}"]
     ports = [a.CORE[1], a.PHONE[1]] + [a.EPCSCF_CORE[1] + i for i in range(shards)]
     return [x for p in ports for proto in ("udp", "tcp")
-            for x in ("-d", f"{proto}.port=={p},sip")] + ["-d", f"tcp.port=={a.PCRF[1]},diameter"]
+            for x in ("-d", f"{proto}.port=={p},sip")] + ["-d", f"tcp.port=={a.PCRF[1]},diameter", *tls]
 
 
 def _tshark(file, shards, display, *fields):
-    command = ["tshark", "-n", "-r", file, *_decode_as(shards), "-Y", display, "-T", "fields",
+    command = ["tshark", "-n", "-r", file, *_decode_as(file, shards), "-Y", display, "-T", "fields",
                "-E", "separator=/t", "-E", "aggregator=/s", "-E", "occurrence=a"]
     for field in fields:
         command += ["-e", field]
@@ -49,7 +54,7 @@ def _tshark(file, shards, display, *fields):
 
 def _marks(file, shards):
     """[(frame, protocol: text)] of every malformed or expert mark of a warning or worse."""
-    done = subprocess.run(["tshark", "-n", "-r", file, *_decode_as(shards), "-q", "-z",
+    done = subprocess.run(["tshark", "-n", "-r", file, *_decode_as(file, shards), "-q", "-z",
                            "expert,warn,sip or sdp or diameter"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise LabError(f"tshark could not read {file}: {done.stderr.strip()[-300:]}")
@@ -80,13 +85,15 @@ def check_capture(file, shards=1, diameter=True):
     # A datagram on a SIP port that holds more than a keep-alive and yet is not SIP.
     stray = [row[0] for row in _tshark(file, shards, f"({sip_ports}) and udp.length > 12 and not sip "
                                        "and not icmp", "frame.number")]
-    print(f"    {file}: {counts['sip']} SIP, {counts['sdp']} SDP, {counts['diameter']} Diameter "
-          "frames decoded", flush=True)
+    wss = len(_tshark(file, shards, f"sip and tcp.port == {a.WSS[1]}", "frame.number"))
+    print(f"    {file}: {counts['sip']} SIP ({wss} of them over WSS), {counts['sdp']} SDP, "
+          f"{counts['diameter']} Diameter frames decoded", flush=True)
     for why, count in excluded.items():
         print(f"    left out: {count} marks: {why}", flush=True)
     check(not bad, "the dissector marked messages: " + "; ".join(bad))
     check(not stray, f"datagrams on SIP ports that are not SIP: frames {stray[:10]}")
-    check(counts["sip"] > 0, "no SIP was captured")
+    check(counts["sip"] > wss, "no SIP was captured towards the core")
+    check(wss > 0, "no SIP was captured over WSS")
     check(counts["diameter"] > 0 or not diameter, "no Diameter was captured")
 
 

@@ -30,6 +30,7 @@ def _unverified():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.keylog_filename = os.environ.get("SSLKEYLOGFILE")  # for the capture
     return context
 
 
