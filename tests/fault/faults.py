@@ -447,6 +447,42 @@ def wic_calls_wic(bench):
     equal(call.result().status, 603, "INVITE")
 
 
+def message_between_wics(bench):
+    """Outside of a call: the identity is asserted, what the sender claims is not passed on."""
+    alice, bob = bench.registered("alice"), bench.registered("bob")
+    sent = alice.request("MESSAGE", "sip:bob@ims.test", to="sip:bob@ims.test",
+                         routes=alice.service_route, body=b"hello",
+                         extra=[("Content-Type", "text/plain"),
+                                ("P-Asserted-Identity", "<sip:somebody@ims.test>")])
+    got = bob.wait(lambda m: m.method == "MESSAGE" and not m.is_response)
+    equal(got.body, b"hello", "the text that arrived")
+    equal(got.get("P-Asserted-Identity"), "<sip:alice@ims.test>", "the asserted identity")
+    bob.send(got.reply(200, "OK", tag=token()))
+    equal(alice.final(sent).status, 200, "MESSAGE")
+
+
+def options_between_wics(bench):
+    """The answer's session description shows what must stay at the edge: it is taken off."""
+    alice, bob = bench.registered("alice"), bench.registered("bob")
+    sent = alice.request("OPTIONS", "sip:bob@ims.test", to="sip:bob@ims.test",
+                         routes=alice.service_route, extra=[("Accept", "application/sdp")])
+    got = bob.wait(lambda m: m.method == "OPTIONS" and not m.is_response)
+    bob.send(got.reply(200, "OK", [("Content-Type", "application/sdp")], tag=token(),
+                       body=sample("chromium-audio.sdp")))
+    answer = alice.final(sent)
+    equal(answer.status, 200, "OPTIONS")
+    equal(answer.body, b"", "the body of the answer")
+
+
+def wic_falls_silent(bench):
+    """The connection stays, nobody answers its pings: flow and call end within the configured time."""
+    wic, _ = bench.established()
+    wic.ws.answer_pings = False
+    check(poll(lambda: not bench.lab.baresip.in_call(), 20), "the phone got no BYE")
+    bench.counted("wss_ping_timeout")
+    bench.open.remove(wic)
+
+
 def malformed_offer(bench):
     wic = bench.registered()
     for sdp in (b"v=0\r\nm=audio 5 UDP/TLS/RTP/SAVPF /\r\n", b"rubbish", b"v=0\r\n" * 50):
@@ -476,7 +512,8 @@ REGISTRATION = [both_forms_of_the_token, digest_end_to_end, rsa_token_is_good, e
                 other_identity, foreign_wwsf]
 HANDSHAKE = [wrong_origin, no_subprotocol, garbage, not_registered]
 CALLS = [plain_call, spoofed_headers, caller_gives_up, phone_hangs_up, called_by_the_phone,
-         called_after_it_left, wic_calls_wic, malformed_offer, wic_vanishes,
+         called_after_it_left, wic_calls_wic, message_between_wics, options_between_wics,
+         malformed_offer, wic_falls_silent, wic_vanishes,
          wic_vanishes_while_ringing, gateway_gone, gateway_dies_mid_call]
 RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_silent, pcrf_slow, pcrf_aborts, pcrf_gone,
       pcrf_dies_mid_call]

@@ -62,6 +62,7 @@ class WebSocket:
         self.head = head
         self.lock = threading.Lock()
         self.closed_with = None
+        self.answer_pings = True
         self.reader = None  # the thread in receive(), if there is one
         self.socket.settimeout(None)
 
@@ -114,7 +115,8 @@ class WebSocket:
                 data = self._exactly(n)
                 opcode = first & 0x0F
                 if opcode == 9:
-                    self.send(data, 10)
+                    if self.answer_pings:
+                        self.send(data, 10)
                 elif opcode == 8:
                     self.closed_with = struct.unpack("!H", data[:2])[0] if n >= 2 else 1005
                     return None
