@@ -18,7 +18,7 @@ static uint64_t branch_hash(const char *branch)
 {
     char low[EPC_SIP_BRANCH_LEN];
     size_t n = 0;
-    for (; branch[n] && n < sizeof low; n++)
+    for (; n < sizeof low && branch[n]; n++)
         low[n] = (char)(branch[n] >= 'A' && branch[n] <= 'Z' ? branch[n] + 32 : branch[n]);
     return epc_hash_bytes(low, n);
 }
