@@ -216,6 +216,18 @@ static bool put_sdp(struct job *j, struct epc_str text)
     return epc_sip_set_sdp(j->msg, text) == EPC_OK;
 }
 
+static bool put_offer(struct job *j, struct epc_buf *text)
+{
+    if (!put_sdp(j, (struct epc_str){text->p, text->n}))
+        return false;
+    if (j->kind != JOB_RESPONSE)
+        return true;
+    free(j->x->answer_text);
+    j->x->answer_text = epc_str_dup((struct epc_str){text->p, text->n});
+    j->x->offered = true;
+    return j->x->answer_text != NULL;
+}
+
 static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local,
                               const struct epc_cause *gw_cause)
 {
@@ -231,7 +243,7 @@ static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local
     else if (epc_iw_offer_out(s->iw, local, &text, &cause) != EPC_OK || text.failed) {
         if (cause.sip_status == 0)
             epc_cause_set(&cause, 500, NULL, "offer cannot be made");
-    } else if (!put_sdp(s->active, (struct epc_str){text.p, text.n}))
+    } else if (!put_offer(s->active, &text))
         epc_cause_set(&cause, 500, NULL, "offer cannot be put into the message");
     epc_sdp_free(local);
     epc_buf_free(&text);
@@ -246,15 +258,16 @@ static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str
 {
     struct epc_sdp *remote = NULL;
     struct epc_cause cause = {0};
-    bool unchanged = false;
+    bool unchanged = false, glare = epc_iw_pending(s->iw) && epc_iw_offerer(s->iw) != sdp_leg(j->from);
     enum epc_err err = epc_iw_offer(s->iw, sdp_leg(j->from), sdp, &remote, &unchanged, &cause);
     if (err != EPC_OK) {
         epc_count(EPC_C_SDP_REFUSED);
         if (cause.sip_status == 0)
-            epc_cause_set(&cause, err == EPC_EAGAIN ? 491 : 500, NULL, "%s", epc_err_name(err));
+            epc_cause_set(&cause, glare ? 491 : 500, "RFC 3261 14.2", "%s", epc_err_name(err));
         finish(s, &cause);
         return;
     }
+    s->offering = j->x;
     if (!s->gw && epc_gw_ctx_create(&s->gw, s->ss->gw, s->call_id, on_gateway_event, s) != EPC_OK) {
         epc_sdp_free(remote);
         media_rollback(s);
@@ -282,13 +295,14 @@ static void put_answer(struct epc_session *s)
         fail(s, 500, "answer cannot be put into the message");
         return;
     }
-    if (j->x) {
-        free(j->x->answer_text);
-        j->x->answer_text = j->answer;
+    char **keep = j->kind == JOB_RESPONSE ? &j->x->answer_text : j->kind == JOB_ACK ? &s->ack_text : NULL;
+    if (keep) {
+        free(*keep);
+        *keep = j->answer;
         j->answer = NULL;
     }
     if (answer_is_final(j)) {
-        if (j->x)
+        if (j->kind == JOB_RESPONSE)
             j->x->answer_final = true;
         media_commit(s);
     }
@@ -359,39 +373,86 @@ static void negotiate_answer(struct epc_session *s, struct epc_str sdp)
 
 /* ---- entry -------------------------------------------------------------------------------------------------- */
 
+/* Which SDP is the answer to the pending offer: that of the offer's own response, or, when a response
+ * made the offer, that of the PRACK or ACK to it (RFC 6337 2.2). INVITE and UPDATE only ever offer. */
+static bool is_answer(const struct epc_session *s, const struct job *j)
+{
+    const struct transfer *x = s->offering;
+    if (!x || epc_iw_offerer(s->iw) == sdp_leg(j->from))
+        return false;
+    if (j->kind == JOB_RESPONSE)
+        return j->x == x;
+    if (j->kind == JOB_REQUEST)
+        return x->offered && j->x->method == sip_method_prack;
+    return x->offered &&
+           sip_object(j->msg)->sip_cseq->cs_seq == epc_sip_in_sip(x->in)->sip_cseq->cs_seq;
+}
+
+static bool may_offer(const struct job *j)
+{
+    if (j->kind == JOB_RESPONSE)
+        return j->x->method == sip_method_invite && !epc_sip_sdp(epc_sip_in_sip(j->x->in)).p;
+    return j->kind == JOB_REQUEST;
+}
+
+/* A repeated message carries what its first copy did; SDP that is neither offer nor answer goes. */
+static void repeat(struct epc_session *s, struct job *j, const char *text)
+{
+    bool ok = text ? put_sdp(j, epc_str_c(text)) : epc_sip_remove_sdp(j->msg) == EPC_OK;
+    if (ok)
+        finish(s, NULL);
+    else
+        fail(s, 500, "SDP cannot be repeated");
+}
+
+/* A 2xx without SDP makes an earlier preview the answer; without one the offer stays unanswered. */
+static void settle_without_sdp(struct epc_session *s, struct job *j)
+{
+    struct transfer *x = j->x;
+    if (j->kind != JOB_RESPONSE || j->status < 200 || s->offering != x || x->offered)
+        return;
+    if (x->answer_text) {
+        x->answer_final = true;
+        media_commit(s);
+    } else
+        media_rollback(s);
+}
+
 void media_negotiate(struct epc_session *s, struct job *j, media_done_fn *next)
 {
     struct epc_str sdp = epc_sip_sdp(sip_object(j->msg));
     struct transfer *x = j->x;
     j->done = next;
     if (!sdp.p) {
+        settle_without_sdp(s, j);
         finish(s, NULL);
-        return;
-    }
-    if (j->kind == JOB_RESPONSE && x->answer_final) {
-        if (x->answer_text && put_sdp(j, epc_str_c(x->answer_text)))
-            finish(s, NULL);
-        else
-            fail(s, 500, "answer cannot be repeated");
-        return;
-    }
-    if (!epc_iw_pending(s->iw))
-        negotiate_offer(s, j, sdp);
-    else if (epc_iw_offerer(s->iw) != sdp_leg(j->from))
+    } else if (j->kind == JOB_RESPONSE && (x->answer_final || x->offered))
+        repeat(s, j, x->answer_text);
+    else if (is_answer(s, j))
         negotiate_answer(s, sdp);
-    else /* RFC 3261 14.2: the same side offers again before its offer was answered */
-        fail(s, 500, "an offer of this side is still open");
+    else if (may_offer(j))
+        negotiate_offer(s, j, sdp);
+    else
+        repeat(s, j, j->kind == JOB_ACK ? s->ack_text : NULL);
 }
 
 void media_commit(struct epc_session *s)
 {
+    s->offering = NULL;
     epc_iw_commit(s->iw);
+}
+
+void media_give_up(struct transfer *x)
+{
+    if (x->s && x->s->offering == x)
+        media_rollback(x->s);
 }
 
 void media_rollback(struct epc_session *s)
 {
     enum epc_sdp_leg offerer;
     const struct epc_sdp *offer = NULL, *answer = NULL;
+    s->offering = NULL;
     if (!epc_iw_pending(s->iw))
         return;
     epc_iw_rollback(s->iw);

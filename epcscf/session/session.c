@@ -8,6 +8,7 @@ struct call_key {
     uint64_t flow_id;
     const char *call_id, *from_tag, *to_tag;
     enum epc_leg from;
+    bool live; /* not a call that is ending */
 };
 
 static uint64_t call_hash(uint64_t flow_id, const char *call_id)
@@ -22,7 +23,7 @@ static bool call_eq(const struct epc_hnode *node, const void *key)
     const struct epc_session *s = EPC_CONTAINER(node, struct epc_session, node);
     const struct call_key *k = key;
     const char *tag = k->from == caller_leg(s) ? k->from_tag : k->to_tag;
-    return s->flow_id == k->flow_id && tag && strcmp(s->caller_tag, tag) == 0 &&
+    return s->flow_id == k->flow_id && tag && !(k->live && s->state == CALL_ENDING) && strcmp(s->caller_tag, tag) == 0 &&
            strcmp(s->call_id, k->call_id) == 0;
 }
 
@@ -75,8 +76,13 @@ struct epc_session *session_find(struct epc_sessions *ss, uint64_t flow_id, enum
     if (!sip->sip_call_id || !sip->sip_from || !sip->sip_to)
         return NULL;
     struct call_key k = {flow_id, sip->sip_call_id->i_id, sip->sip_from->a_tag, sip->sip_to->a_tag,
-                         from};
-    struct epc_hnode *n = epc_hash_find(&ss->calls, call_hash(flow_id, k.call_id), &k);
+                         from,    true};
+    uint64_t hash = call_hash(flow_id, k.call_id);
+    struct epc_hnode *n = epc_hash_find(&ss->calls, hash, &k);
+    if (!n) {
+        k.live = false;
+        n = epc_hash_find(&ss->calls, hash, &k);
+    }
     return n ? EPC_CONTAINER(n, struct epc_session, node) : NULL;
 }
 
@@ -126,6 +132,7 @@ static void session_free(void *obj)
     free(s->called_party);
     free(s->call_id);
     free(s->caller_tag);
+    free(s->ack_text);
     free(s);
 }
 

@@ -86,6 +86,8 @@ struct epc_session {
     struct job *queue, **queue_tail, *active;
     struct transfer *transfers;
     struct transfer *invite;  /* the initial INVITE while it is open */
+    struct transfer *offering; /* the exchange whose offer is pending */
+    char *ack_text;           /* SDP answer of the last ACK that had one: a repeated ACK carries it again */
 
     struct epc_iw *iw;
     struct epc_gw_ctx *gw;
@@ -109,12 +111,14 @@ struct transfer {
     bool initial;             /* opens the dialog */
     bool in_dialog;
     bool answer_final;        /* its offer has been answered for good (2xx or reliable 1xx) */
+    bool offered;             /* it came without an offer and a response brought one */
     bool finished;            /* a final response was relayed or made here */
     bool cancelled;
+    bool timed_out;           /* timer C fired */
     char *ppi;                /* P-Preferred-Identity of a WIC's request */
     char *called_party;       /* P-Called-Party-ID of a core request */
     char *icid;
-    char *answer_text;        /* SDP answer as relayed: repeated 2xx carry it again */
+    char *answer_text;        /* SDP of its responses as relayed: repeated ones carry it again */
     struct epc_timer timer_c;
 };
 
@@ -200,8 +204,10 @@ void strings_free(char **list);
 /** Negotiate the SDP that @p j->msg carries; when all is agreed, put the other leg's SDP in its place
  *  and call @p next(s, j, NULL), else next(s, j, cause). May call back at once. */
 void media_negotiate(struct epc_session *s, struct job *j, media_done_fn *next);
-/** The offer that @p x carried was rejected or given up. */
+/** The pending offer was rejected or given up. */
 void media_rollback(struct epc_session *s);
+/** @p x will get no answer any more: its offer, if it is the pending one, is given up. */
+void media_give_up(struct transfer *x);
 void media_commit(struct epc_session *s);
 /** A media address was learned: tell the policy function if that changes anything. */
 void media_policy_refresh(struct epc_session *s, struct job *j);

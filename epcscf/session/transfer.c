@@ -53,11 +53,16 @@ void transfer_end(struct transfer *x)
     epc_timer_stop(x->ss->shard, &x->timer_c);
     epc_sip_out_detach(x->out);
     x->out = NULL;
+    if (s && s->invite == x)
+        s->invite = NULL;
+    /* An ACK that never came: the offer of the 2xx must not block later ones. */
+    if (s && !s->active)
+        media_give_up(x);
+    if (s && s->offering == x)
+        s->offering = NULL;
     epc_sip_in_on_cancel(x->in, NULL, NULL);
     epc_sip_in_release(x->in);
     x->in = NULL;
-    if (s && s->invite == x)
-        s->invite = NULL;
     epc_shard_doom(x->ss->shard, transfer_free, x);
     if (s)
         session_check_end(s);
@@ -117,7 +122,9 @@ static void on_timer_c(void *arg)
     struct transfer *x = arg;
     epc_log(EPC_LOG_WARN, "session", "event=timer-c call=%.128s",
             epc_sip_in_sip(x->in)->sip_call_id->i_id);
-    epc_sip_out_cancel(x->out, "SIP;cause=408;text=\"No final answer in time\"");
+    x->timed_out = true;
+    if (x->out)
+        epc_sip_out_cancel(x->out, "SIP;cause=408;text=\"No final answer in time\"");
 }
 
 static void on_cancel(void *arg, struct epc_sip_in *in, const sip_t *cancel)
@@ -157,7 +164,9 @@ static void relay(struct transfer *x, msg_t **msg, int status)
 static void local_failure(struct transfer *x, int status)
 {
     struct epc_cause cause;
-    if (status == 408)
+    if (status == 408 && x->cancelled)
+        epc_cause_set(&cause, 487, "RFC 3261 9.1", "Request Terminated");
+    else if (status == 408)
         epc_cause_set(&cause, 408, "RFC 3261 16.7", "%s did not answer",
                       x->from == EPC_LEG_WIC ? "the core" : "the WIC");
     else
@@ -218,10 +227,10 @@ static void response_refused(struct epc_session *s, struct job *j, const struct 
     if (x->method == sip_method_invite && j->status / 100 == 2)
         dialog_ack_and_bye(s, j->from, sip_object(j->msg), sip_object(j->msg)->sip_cseq->cs_seq,
                            x->initial, reason);
-    else if (x->method == sip_method_invite)
+    else if (x->method == sip_method_invite && x->out)
         epc_sip_out_cancel(x->out, reason);
     transfer_refuse(x, cause);
-    if (x->initial) {
+    if (x->initial && !s->answered) {
         epc_count(EPC_C_SESSIONS_RELEASED);
         call_event(s, CALL_EV_REJECTED);
         session_job_done(s);
@@ -256,10 +265,11 @@ static void response_ready(struct epc_session *s, struct job *j, const struct ep
 static void response_rejected(struct epc_session *s, struct job *j)
 {
     struct transfer *x = j->x;
-    if (!x->answer_final)
-        media_rollback(s);
+    media_give_up(x);
     if (!j->msg)
         local_failure(x, j->status);
+    else if (x->timed_out && j->status == 487)
+        local_failure(x, 408); /* nobody above us has cancelled */
     else if (epc_sip_sdp(sip_object(j->msg)).p && epc_sip_remove_sdp(j->msg) != EPC_OK)
         local_failure(x, 500);
     else
@@ -308,6 +318,15 @@ void job_response(struct epc_session *s, struct job *j)
 
 /* ---- requests ------------------------------------------------------------------------------------------- */
 
+/* The answer in a PRACK cannot be carried out: what the 1xx offered has no other one. */
+static void prack_refused(struct epc_session *s, const struct epc_cause *cause)
+{
+    char reason[192];
+    struct epc_cause why = *cause;
+    snprintf(reason, sizeof reason, "SIP;cause=%d;text=\"%.100s\"", why.sip_status, why.reason);
+    session_release(s, RELEASE_BOTH, &why, reason);
+}
+
 static void request_ready(struct epc_session *s, struct job *j, const struct epc_cause *cause)
 {
     struct transfer *x = j->x;
@@ -318,10 +337,15 @@ static void request_ready(struct epc_session *s, struct job *j, const struct epc
         epc_log(EPC_LOG_WARN, "session", "event=offer-refused %s status=%d why=\"%s\"",
                 session_log(s, who), cause->sip_status, cause->reason);
         transfer_refuse(x, cause);
+        if (x->method == sip_method_prack && s->offering) {
+            prack_refused(s, cause);
+            return;
+        }
     } else {
-        sent = transfer_send(x, &j->msg);
+        /* finished: cancelled while the gateway was asked */
+        sent = !x->finished && transfer_send(x, &j->msg);
         if (!sent)
-            media_rollback(s);
+            media_give_up(x);
     }
     if (x->initial)
         call_event(s, sent ? CALL_EV_SENT : CALL_EV_REJECTED);
@@ -378,6 +402,10 @@ static void ack_ready(struct epc_session *s, struct job *j, const struct epc_cau
 void job_ack(struct epc_session *s, struct job *j)
 {
     bool from_wic = j->from == EPC_LEG_WIC;
+    if (!s->answered) { /* without a 2xx there is nothing to acknowledge, and no route that we know */
+        session_job_done(s);
+        return;
+    }
     epc_sip_policy_apply(j->msg, from_wic ? EPC_DIR_WIC_REQ : EPC_DIR_CORE_REQ);
     if (!epc_sip_max_forwards(j->msg) ||
         (from_wic && s->core_routes &&
@@ -455,7 +483,8 @@ static void initial_request(struct epc_sessions *ss, struct epc_sip_in *in, cons
     struct epc_session *s = NULL;
     bool invite = sip->sip_request->rq_method == sip_method_invite;
     if (invite) {
-        if (session_find(ss, epc_sip_in_flow(in), epc_sip_in_leg(in), sip)) {
+        s = session_find(ss, epc_sip_in_flow(in), epc_sip_in_leg(in), sip);
+        if (s && s->state != CALL_ENDING) {
             refuse(in, 482, "RFC 3261 8.2.2.2", "Merged Request");
             return;
         }
@@ -523,9 +552,9 @@ static void dialog_request(struct epc_sessions *ss, struct epc_sip_in *in)
         refuse(in, 481, "RFC 3261 12.2.2", "Call/Transaction Does Not Exist");
         return;
     }
-    /* A dialog that no INVITE made (SUBSCRIBE, REFER): its route is the WIC's word only, so it may
-     * lead into the core and nowhere else. */
-    if (!s && from == EPC_LEG_WIC && !trusted_hop(ss, sip)) {
+    /* A dialog that no INVITE made (SUBSCRIBE, REFER), or whose route we have not learned yet: the
+     * route is the WIC's word only, so it may lead into the core and nowhere else. */
+    if (!(s && s->core_routes) && from == EPC_LEG_WIC && !trusted_hop(ss, sip)) {
         refuse(in, 403, "TS 24.229 5.2.6.3", "route does not lead to the core");
         return;
     }

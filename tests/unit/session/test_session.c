@@ -96,6 +96,12 @@ static int setup(void **state)
     return 0;
 }
 
+static void count_view(const struct epc_session_view *v, void *arg)
+{
+    (void)v;
+    ++*(int *)arg;
+}
+
 /* Whatever happened: once all transactions are over, nothing is left. */
 static int teardown(void **state)
 {
@@ -103,6 +109,9 @@ static int teardown(void **state)
     for (int i = 0; i < seam.n_out; i++)
         seam_over(seam.out[i]);
     seams_turn();
+    int left = 0;
+    epc_sessions_each(ss, count_view, &left);
+    assert_int_equal(left, 0);
     assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 0);
     assert_int_equal(epc_counter_read(EPC_C_SESSIONS_STARTED), epc_counter_read(EPC_C_SESSIONS_ENDED));
     for (int i = 0; i < seam.n_gw; i++)
@@ -517,6 +526,334 @@ static void subscribe_dialog_keeps_to_the_core(void **state)
     assert_int_equal(in->final, 403);
 }
 
+/* ---- offers and answers out of the ordinary ------------------------------------------------------------------ */
+
+static void offers_cross(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    struct epc_sip_in *ours = receive(EPC_LEG_WIC, "INVITE", 2, "callee", "caller", WIC_HOLD);
+    seam_gw_done(seam.gw[0], true);
+    assert_int_equal(receive(EPC_LEG_CORE, "INVITE", 1, "caller", "callee", CORE_SDP)->final, 491);
+    assert_int_equal(receive(EPC_LEG_CORE, "UPDATE", 2, "caller", "callee", CORE_SDP)->final, 491);
+    assert_int_equal(receive(EPC_LEG_WIC, "UPDATE", 3, "callee", "caller", WIC_HOLD)->final, 500);
+    assert_int_equal(seam.n_out, 2);
+    seam_respond(seam.out[1], 491, "callee", NULL, NULL);
+    assert_int_equal(ours->final, 491);
+    struct epc_sip_in *again = receive(EPC_LEG_CORE, "INVITE", 3, "caller", "callee", CORE_SDP);
+    seam_gw_done(seam.gw[0], true);
+    seam_respond(seam.out[2], 488, NULL, NULL, NULL);
+    assert_int_equal(again->final, 488);
+    bye(EPC_LEG_WIC, "caller", "callee");
+}
+
+static void reinvite_cancelled_while_reserving(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    struct epc_sip_in *in = receive(EPC_LEG_WIC, "INVITE", 2, "callee", "caller", WIC_HOLD);
+    seam_cancel(in);
+    assert_int_equal(in->final, 487);
+    seam_gw_done(seam.gw[0], true);
+    assert_int_equal(seam.n_out, 1); /* it does not go out any more */
+    assert_int_equal(seam.restores, 1);
+    bye(EPC_LEG_WIC, "caller", "callee");
+}
+
+static void refused_info_leaves_the_offer_alone(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    struct epc_sip_in *in = receive(EPC_LEG_WIC, "INVITE", 2, "callee", "caller", WIC_HOLD);
+    seam_gw_done(seam.gw[0], true);
+    struct epc_sip_in *info = receive(EPC_LEG_WIC, "INFO", 3, "callee", "caller", NULL);
+    seam_respond(seam.out[2], 415, "callee", NULL, NULL);
+    assert_int_equal(info->final, 415);
+    assert_int_equal(seam.restores, 0);
+    seam_respond(seam.out[1], 200, "callee", CORE_SDP, NULL);
+    assert_true(seam.gw[0]->is_answer);
+    seam_gw_done(seam.gw[0], true);
+    if (seam.rx[0]->done)
+        seam_rx_done(seam.rx[0], EPC_POLICY_GRANTED, 0);
+    assert_int_equal(in->final, 200);
+    bye(EPC_LEG_WIC, "caller", "callee");
+}
+
+static void repeated_200_with_an_offer(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = receive(EPC_LEG_WIC, "INVITE", 1, NULL, "caller", NULL);
+    seam_respond(seam.out[0], 200, "callee", CORE_SDP, NULL);
+    seam_gw_done(seam.gw[0], true);
+    seam_respond(seam.out[0], 200, "callee", CORE_SDP, NULL); /* the ACK takes its time */
+    assert_int_equal(in->n_answers, 2);
+    char first[8192];
+    snprintf(first, sizeof first, "%s", body(in->answer[0]));
+    assert_string_equal(first, body(in->answer[1]));
+    ack(EPC_LEG_WIC, WIC_ANSWER);
+    seam_gw_done(seam.gw[0], true);
+    seam_rx_done(seam.rx[0], EPC_POLICY_GRANTED, 0);
+    ack(EPC_LEG_WIC, WIC_ANSWER); /* for the second 200: the same answer, no new offer */
+    assert_int_equal(seam.n_ack, 2);
+    snprintf(first, sizeof first, "%s", body(seam.ack[0]));
+    assert_string_equal(first, body(seam.ack[1]));
+    assert_int_equal(seam.n_rx_requests, 1);
+    bye(EPC_LEG_WIC, "caller", "callee");
+}
+
+static void ack_with_the_answer_never_comes(void **state)
+{
+    (void)state;
+    receive(EPC_LEG_WIC, "INVITE", 1, NULL, "caller", NULL);
+    seam_respond(seam.out[0], 200, "callee", CORE_SDP, NULL);
+    seam_gw_done(seam.gw[0], true);
+    seam_over(seam.out[0]);
+    struct epc_sip_in *in = receive(EPC_LEG_CORE, "INVITE", 1, "caller", "callee", CORE_SDP);
+    seam_gw_done(seam.gw[0], true); /* an offer of its own, and no answer to the old one */
+    assert_int_equal(seam.n_out, 2);
+    seam_respond(seam.out[1], 486, NULL, NULL, NULL);
+    assert_int_equal(in->final, 486);
+    bye(EPC_LEG_WIC, "caller", "callee");
+}
+
+static void answer_in_183_only(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = offer_from_wic();
+    seam_respond(seam.out[0], 183, "callee", CORE_SDP, NULL);
+    seam_gw_done(seam.gw[0], true);
+    seam_rx_done(seam.rx[0], EPC_POLICY_GRANTED, 0);
+    seam_respond(seam.out[0], 200, "callee", NULL, NULL);
+    assert_int_equal(in->final, 200);
+    ack(EPC_LEG_WIC, NULL);
+    receive(EPC_LEG_CORE, "INVITE", 1, "caller", "callee", CORE_SDP);
+    seam_gw_done(seam.gw[0], true);
+    assert_int_equal(seam.n_out, 2); /* the first exchange no longer stands in the way */
+    seam_respond(seam.out[1], 486, NULL, NULL, NULL);
+    bye(EPC_LEG_WIC, "caller", "callee");
+}
+
+static void prack_answer_refused(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = receive(EPC_LEG_WIC, "INVITE", 1, NULL, "caller", NULL);
+    seam_respond(seam.out[0], 183, "callee", CORE_SDP, "Require: 100rel\r\nRSeq: 1\r\n");
+    seam_gw_done(seam.gw[0], true);
+    struct epc_sip_in *prack = receive(EPC_LEG_WIC, "PRACK", 2, "callee", "caller", WIC_ANSWER);
+    seam_gw_done(seam.gw[0], false);
+    assert_int_equal(prack->final, 503);
+    assert_int_equal(in->final, 503);
+    assert_true(seam.out[0]->cancelled);
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 0);
+}
+
+static void timer_c(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = offer_from_wic();
+    assert_true(seams_fire_timer());
+    assert_true(seam.out[0]->cancelled);
+    seam_respond(seam.out[0], 487, "callee", NULL, NULL);
+    assert_int_equal(in->final, 408);
+}
+
+static void timer_c_behind_a_waiting_answer(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = offer_from_wic();
+    seam_respond(seam.out[0], 200, "callee", CORE_SDP, NULL);
+    seam_over(seam.out[0]);
+    assert_true(seams_fire_timer());
+    seam_gw_done(seam.gw[0], true);
+    seam_rx_done(seam.rx[0], EPC_POLICY_GRANTED, 0);
+    assert_int_equal(in->final, 200);
+    bye(EPC_LEG_WIC, "caller", "callee");
+}
+
+static void same_call_id_again(void **state)
+{
+    (void)state;
+    offer_from_wic();
+    assert_int_equal(receive(EPC_LEG_WIC, "INVITE", 1, NULL, "caller", WIC_OFFER)->final, 482);
+    seam_respond(seam.out[0], 407, "callee", NULL, NULL);
+    struct epc_sip_in *in = receive(EPC_LEG_WIC, "INVITE", 2, NULL, "caller", WIC_OFFER);
+    assert_int_equal(in->final, 0); /* with credentials now: a call of its own */
+    seam_gw_done(seam.gw[1], true);
+    seam_respond(seam.out[1], 486, "callee", NULL, NULL);
+    assert_int_equal(in->final, 486);
+}
+
+static void early_requests_keep_to_the_core(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = offer_from_wic();
+    struct epc_sip_in *info = request(EPC_LEG_WIC, "INFO", 2, "guess", "caller", NULL,
+                                      "Route: <sip:evil@192.0.2.1;lr>\r\n");
+    epc_sessions_request(ss, info);
+    assert_int_equal(info->final, 403);
+    ack(EPC_LEG_WIC, NULL); /* nothing to acknowledge yet */
+    assert_int_equal(seam.n_ack, 0);
+    seam_respond(seam.out[0], 486, "callee", NULL, NULL);
+    assert_int_equal(in->final, 486);
+}
+
+/* ---- anything in any order ----------------------------------------------------------------------------------- */
+
+enum { RANDOM_RUNS = 2000, RANDOM_EVENTS = 40 };
+static uint32_t seed;
+static int out_final[SEAM_MAX];
+static enum epc_leg caller;
+
+static unsigned roll(unsigned n)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 10) % n;
+}
+
+static const char *some_sdp(enum epc_leg leg)
+{
+    static const char *const wic[] = {NULL, WIC_OFFER, WIC_HOLD, WIC_ANSWER, CORE_SDP, "v=0\r\nrubbish"};
+    static const char *const core[] = {NULL, CORE_SDP, CORE_SDP "a=recvonly\r\n", "v=0\r\nrubbish"};
+    return leg == EPC_LEG_WIC ? wic[roll(EPC_ARRAY_LEN(wic))] : core[roll(EPC_ARRAY_LEN(core))];
+}
+
+static void some_request(void)
+{
+    static const char *const methods[] = {"INVITE", "INVITE", "UPDATE", "PRACK", "BYE", "INFO", "MESSAGE"};
+    enum epc_leg leg = roll(2) ? EPC_LEG_WIC : EPC_LEG_CORE;
+    const char *method = methods[roll(EPC_ARRAY_LEN(methods))];
+    const char *callee = roll(8) ? "callee" : "fork";
+    if (roll(6) == 0)
+        receive(leg, method, (unsigned)n_ins + 2, NULL, roll(2) ? "caller" : "other", some_sdp(leg));
+    else
+        receive(leg, method, (unsigned)n_ins + 2, leg == caller ? callee : "caller",
+                leg == caller ? "caller" : callee, some_sdp(leg));
+}
+
+static void some_ack(void)
+{
+    enum epc_leg leg = roll(2) ? EPC_LEG_WIC : EPC_LEG_CORE;
+    struct epc_sip_in *like = ins[roll((unsigned)n_ins)];
+    struct epc_sip_in *in = request(leg, "ACK", sip_object(like->msg)->sip_cseq->cs_seq,
+                                    leg == caller ? "callee" : "caller",
+                                    leg == caller ? "caller" : "callee", some_sdp(leg), NULL);
+    epc_sessions_ack(ss, leg, 1, msg_dup(in->msg));
+}
+
+/* As sip/ would: after a final answer only 2xx to INVITE come again, until the transaction is over. */
+static void some_response(void)
+{
+    static const int statuses[] = {180, 183, 183, 200, 200, 200, 407, 486, 488, 491};
+    if (seam.n_out == 0)
+        return;
+    unsigned i = roll((unsigned)seam.n_out);
+    struct epc_sip_out *out = seam.out[i];
+    bool invite = sip_object(out->msg)->sip_request->rq_method == sip_method_invite;
+    int status = out->cancelled && roll(2) ? 487 : statuses[roll(EPC_ARRAY_LEN(statuses))];
+    if (out->detached || !out->fn || (out_final[i] && status / 100 != 2))
+        return;
+    if (roll(12) == 0 && !out_final[i]) {
+        out_final[i] = 408;
+        out->fn(out->arg, out, 408, NULL);
+        if (!invite)
+            seam_over(out);
+        return;
+    }
+    if (status >= 200)
+        out_final[i] = status;
+    seam_respond(out, status, roll(6) ? "callee" : "fork", some_sdp(out->leg),
+                 status == 183 && roll(2) ? "Require: 100rel\r\nRSeq: 1\r\n" : NULL);
+    if (status >= 200 && (!invite || status >= 300 || roll(8) == 0))
+        seam_over(out);
+}
+
+static void some_gateway(void)
+{
+    struct epc_gw_ctx *c = seam.n_gw ? seam.gw[roll((unsigned)seam.n_gw)] : NULL;
+    if (!c || c->released)
+        return;
+    struct epc_gw_event ev = {.kind = roll(8) ? EPC_GW_EV_LEARNED : EPC_GW_EV_LOST};
+    if (c->done)
+        seam_gw_done(c, roll(6) != 0);
+    else if (roll(3) == 0 && epc_addr_parse(&ev.addr, "10.45.0.9", (uint16_t)(1024 + roll(9))) == EPC_OK)
+        c->event(c->event_arg, &ev);
+}
+
+static void some_policy(void)
+{
+    static const enum epc_policy_outcome outcomes[] = {EPC_POLICY_GRANTED, EPC_POLICY_GRANTED,
+                                                       EPC_POLICY_GRANTED, EPC_POLICY_REFUSED,
+                                                       EPC_POLICY_TIMED_OUT, EPC_POLICY_UNREACHABLE};
+    static const enum epc_policy_event_kind kinds[] = {EPC_PEV_ABORT, EPC_PEV_ALL_MEDIA_LOST,
+                                                       EPC_PEV_RECOVERED, EPC_PEV_MEDIA_LOST, EPC_PEV_INFO};
+    struct epc_policy_session *p = seam.n_rx ? seam.rx[roll((unsigned)seam.n_rx)] : NULL;
+    if (!p || p->closed)
+        return;
+    struct epc_policy_event ev = {.kind = kinds[roll(EPC_ARRAY_LEN(kinds))]};
+    if (p->done && roll(4)) {
+        enum epc_policy_outcome o = outcomes[roll(EPC_ARRAY_LEN(outcomes))];
+        seam_rx_done(p, o, o == EPC_POLICY_REFUSED ? 5063 : 0);
+    } else if (roll(6) == 0)
+        p->event(p->event_arg, &ev);
+}
+
+static void some_trouble(void)
+{
+    switch (roll(6)) {
+    case 0:
+        epc_sessions_flow_closed(ss, 1);
+        break;
+    case 1:
+        epc_sessions_registration_gone(ss, 1, "test");
+        break;
+    case 2:
+        seams_fire_timer();
+        break;
+    case 3:
+        seam.out_fails = !seam.out_fails;
+        break;
+    default:
+        seam_cancel(ins[roll((unsigned)n_ins)]);
+        break;
+    }
+}
+
+static void some_event(void)
+{
+    unsigned kind = roll(20);
+    if (kind < 4)
+        some_request();
+    else if (kind < 6)
+        some_ack();
+    else if (kind < 11)
+        some_response();
+    else if (kind < 15)
+        some_gateway();
+    else if (kind < 19)
+        some_policy();
+    else
+        some_trouble();
+    seams_turn();
+}
+
+static void any_order(void **state)
+{
+    for (unsigned run = 0; run < RANDOM_RUNS; run++) {
+        teardown(state);
+        setup(state);
+        seed = run;
+        memset(out_final, 0, sizeof out_final);
+        cfg.policy.mode = roll(2) ? EPC_POLICY_REQUIRED : EPC_POLICY_OPTIONAL;
+        caller = roll(2) ? EPC_LEG_WIC : EPC_LEG_CORE;
+        receive(caller, "INVITE", 1, NULL, "caller",
+                roll(5) == 0 ? NULL : caller == EPC_LEG_WIC ? WIC_OFFER : CORE_SDP);
+        /* the seams keep what they are given: leave them room for what one event may bring */
+        for (int i = 0; i < RANDOM_EVENTS && seam.n_out < SEAM_MAX - 12 && seam.n_ack < SEAM_MAX - 8; i++)
+            some_event();
+        epc_sessions_release_all(ss, "test");
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -550,6 +887,18 @@ int main(void)
         TEST(message_passes),
         TEST(bye_behind_a_pending_answer),
         TEST(subscribe_dialog_keeps_to_the_core),
+        TEST(offers_cross),
+        TEST(reinvite_cancelled_while_reserving),
+        TEST(refused_info_leaves_the_offer_alone),
+        TEST(repeated_200_with_an_offer),
+        TEST(ack_with_the_answer_never_comes),
+        TEST(answer_in_183_only),
+        TEST(prack_answer_refused),
+        TEST(timer_c),
+        TEST(timer_c_behind_a_waiting_answer),
+        TEST(same_call_id_again),
+        TEST(early_requests_keep_to_the_core),
+        TEST(any_order),
     };
     epc_log_setup(EPC_LOG_ERROR, 2);
     return cmocka_run_group_tests(tests, NULL, NULL);
