@@ -95,7 +95,7 @@ def sanitized(preset, labels, wrapper=()):
     """The tests of a sanitizer build, then the fault scenarios against its daemon: what a sanitizer
     finds ends the daemon with a status that the scenarios see."""
     install("build", "peers")
-    built(preset, "-DEPC_PAGE=OFF")
+    built(preset)
     p, f = ctest(preset, labels, wrapper)
     more = scenarios(*wrapper, os.path.join(TESTS, "fault", "run"), "--preset", preset, "--no-build",
                      "--shards", "2", "--policy", "required", "--var",
