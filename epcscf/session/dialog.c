@@ -132,19 +132,24 @@ void dialog_from_response(struct epc_session *s, const sip_t *sip, int status)
     }
 }
 
+void dialog_seen_target(struct epc_session *s, enum epc_leg from, sip_method_t m, const sip_t *sip)
+{
+    struct party *p = party_at(s, from);
+    if (!sip->sip_contact || (m != sip_method_invite && m != sip_method_update))
+        return;
+    char *target = url_text(sip->sip_contact->m_url);
+    if (target) {
+        free(p->target);
+        p->target = target;
+    }
+}
+
 void dialog_seen_request(struct epc_session *s, enum epc_leg from, const sip_t *sip)
 {
     struct party *p = party_at(s, from);
     if (sip->sip_cseq->cs_seq > p->cseq)
         p->cseq = sip->sip_cseq->cs_seq;
-    sip_method_t m = sip->sip_request->rq_method;
-    if (sip->sip_contact && (m == sip_method_invite || m == sip_method_update)) {
-        char *target = url_text(sip->sip_contact->m_url);
-        if (target) {
-            free(p->target);
-            p->target = target;
-        }
-    }
+    dialog_seen_target(s, from, sip->sip_request->rq_method, sip);
 }
 
 bool dialog_is_confirmed(const struct epc_session *s, enum epc_leg from, const sip_t *sip)

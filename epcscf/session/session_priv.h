@@ -189,6 +189,8 @@ bool dialog_from_invite(struct epc_session *s, const sip_t *sip);
 /** Learn tags, targets and route set from a response that is about to be relayed to the caller. */
 void dialog_from_response(struct epc_session *s, const sip_t *sip, int status);
 void dialog_seen_request(struct epc_session *s, enum epc_leg from, const sip_t *sip);
+/** A request or its 2xx inside the dialog: Contact may be a new target (RFC 3261 12.2). */
+void dialog_seen_target(struct epc_session *s, enum epc_leg from, sip_method_t m, const sip_t *sip);
 /** Is this 2xx/BYE of the confirmed dialog (not of another fork)? */
 bool dialog_is_confirmed(const struct epc_session *s, enum epc_leg from, const sip_t *sip);
 void dialog_send_bye(struct epc_session *s, enum epc_leg to, const char *reason);

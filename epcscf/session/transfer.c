@@ -252,6 +252,8 @@ static void response_ready(struct epc_session *s, struct job *j, const struct ep
     bool dialog = status > 100 && sip->sip_to->a_tag;
     if (x->initial)
         dialog_from_response(s, sip, status);
+    else if (status / 100 == 2)
+        dialog_seen_target(s, j->from, x->method, sip);
     relay(x, &j->msg, status);
     if (x->initial && s->state != CALL_ENDING) {
         if (status / 100 == 2)
@@ -534,9 +536,11 @@ static void on_checked(void *arg, enum epc_err err, const struct epc_binding *b,
     epc_sip_in_release(w.in);
 }
 
-static bool trusted_hop(const struct epc_sessions *ss, const sip_t *sip)
+/* Does what the WIC wrote lead to a neighbour of ours? An empty route set takes its Route away. */
+static bool trusted_hop(const struct epc_sessions *ss, const struct epc_session *s, const sip_t *sip)
 {
-    const url_t *next = sip->sip_route ? sip->sip_route->r_url : sip->sip_request->rq_url;
+    bool own_route = s && s->core_routes;
+    const url_t *next = sip->sip_route && !own_route ? sip->sip_route->r_url : sip->sip_request->rq_url;
     for (size_t i = 0; next->url_host && i < ss->cfg->sip.n_trusted; i++)
         if (strcmp(next->url_host, ss->cfg->sip.trusted[i]) == 0)
             return true;
@@ -552,9 +556,10 @@ static void dialog_request(struct epc_sessions *ss, struct epc_sip_in *in)
         refuse(in, 481, "RFC 3261 12.2.2", "Call/Transaction Does Not Exist");
         return;
     }
-    /* A dialog that no INVITE made (SUBSCRIBE, REFER), or whose route we have not learned yet: the
-     * route is the WIC's word only, so it may lead into the core and nowhere else. */
-    if (!(s && s->core_routes) && from == EPC_LEG_WIC && !trusted_hop(ss, sip)) {
+    /* A dialog that no INVITE made (SUBSCRIBE, REFER), or without a route that we know: where it goes
+     * is the WIC's word only, so it may lead into the core and nowhere else. */
+    bool routed = s && s->core_routes && s->core_routes[0];
+    if (from == EPC_LEG_WIC && !routed && !trusted_hop(ss, s, sip)) {
         refuse(in, 403, "TS 24.229 5.2.6.3", "route does not lead to the core");
         return;
     }

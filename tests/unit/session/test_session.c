@@ -26,6 +26,8 @@
     "m=audio 30000 RTP/AVP 0 126\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:126 telephone-event/8000\r\n"     \
     "a=sendrecv\r\n"
 
+#define CORE_ROUTE "Record-Route: <sip:scscf@127.0.0.2:4060;lr>\r\n"
+
 static struct epc_config cfg;
 static struct epc_sessions *ss;
 static struct epc_sip_in *ins[SEAM_MAX];
@@ -697,6 +699,30 @@ static void early_requests_keep_to_the_core(void **state)
     assert_int_equal(in->final, 486);
 }
 
+static void without_a_route_only_to_the_core(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = receive(EPC_LEG_CORE, "INVITE", 1, NULL, "caller", CORE_SDP);
+    seam_gw_done(seam.gw[0], true);
+    /* no Record-Route but ours: only the Request-URI would lead, and that is the WIC's word */
+    assert_int_equal(receive(EPC_LEG_WIC, "INFO", 2, "caller", "callee", NULL)->final, 403);
+    seam_respond(seam.out[0], 486, "callee", NULL, NULL);
+    assert_int_equal(in->final, 486);
+}
+
+static void new_target_in_an_answer(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    struct epc_sip_in *in = request(EPC_LEG_CORE, "UPDATE", 2, "caller", "callee", NULL, NULL);
+    epc_sessions_request(ss, in); /* its Contact: c@x.invalid */
+    seam_respond(seam.out[1], 200, NULL, NULL, NULL);
+    receive(EPC_LEG_WIC, "UPDATE", 3, "callee", "caller", NULL);
+    seam_respond(seam.out[2], 200, NULL, NULL, NULL); /* and back to callee@ */
+    epc_sessions_release_all(ss, "test");
+    assert_string_equal(sip_object(seam.out[3]->msg)->sip_request->rq_url->url_user, "callee");
+}
+
 /* ---- anything in any order ----------------------------------------------------------------------------------- */
 
 enum { RANDOM_RUNS = 4000, RANDOM_EVENTS = 50 };
@@ -849,8 +875,11 @@ static void any_order(void **state)
         memset(out_final, 0, sizeof out_final);
         cfg.policy.mode = roll(2) ? EPC_POLICY_REQUIRED : EPC_POLICY_OPTIONAL;
         caller = roll(2) ? EPC_LEG_WIC : EPC_LEG_CORE;
-        receive(caller, "INVITE", 1, NULL, "caller",
-                roll(5) == 0 ? NULL : caller == EPC_LEG_WIC ? WIC_OFFER : CORE_SDP);
+        epc_sessions_request(ss, request(caller, "INVITE", 1, NULL, "caller",
+                                         roll(5) == 0            ? NULL
+                                         : caller == EPC_LEG_WIC ? WIC_OFFER
+                                                                 : CORE_SDP,
+                                         caller == EPC_LEG_CORE && roll(8) ? CORE_ROUTE : NULL));
         /* the seams keep what they are given: leave them room for what one event may bring */
         for (int i = 0; i < RANDOM_EVENTS && seam.n_out < SEAM_MAX - 12 && seam.n_ack < SEAM_MAX - 8; i++)
             some_event();
@@ -904,6 +933,8 @@ int main(void)
         TEST(timer_c_behind_a_waiting_answer),
         TEST(same_call_id_again),
         TEST(early_requests_keep_to_the_core),
+        TEST(without_a_route_only_to_the_core),
+        TEST(new_target_in_an_answer),
         TEST(any_order),
     };
     epc_log_setup(EPC_LOG_ERROR, 2);
