@@ -74,11 +74,16 @@ static bool copy(char **to, const char *text)
     return *to || !text;
 }
 
-static enum epc_err add_charging_vector(struct transfer *x, msg_t *msg)
+/* @p role "orig-ioi" or "term-ioi": of type 1, between this node and the home network (TS 24.229 4.5). */
+static enum epc_err add_charging_vector(struct transfer *x, msg_t *msg, const char *role)
 {
     const struct epc_cfg_sip *cfg = &x->ss->cfg->sip;
-    return epc_sip_add(msg, "P-Charging-Vector", "icid-value=\"%s\";icid-generated-at=%s%s%s", x->icid,
-                       cfg->core_host, cfg->ioi ? ";orig-ioi=" : "", cfg->ioi ? cfg->ioi : "");
+    if (!cfg->ioi)
+        return epc_sip_add(msg, "P-Charging-Vector", "icid-value=\"%s\";icid-generated-at=%s", x->icid,
+                           cfg->core_host);
+    return epc_sip_add(msg, "P-Charging-Vector",
+                       "icid-value=\"%s\";icid-generated-at=%s;%s=\"Type 1%s\"", x->icid, cfg->core_host,
+                       role, cfg->ioi);
 }
 
 static enum epc_err wic_initial(struct transfer *x, msg_t *msg, const struct epc_binding *b,
@@ -96,7 +101,7 @@ static enum epc_err wic_initial(struct transfer *x, msg_t *msg, const struct epc
     if (err == EPC_OK)
         err = epc_sip_add(msg, "P-Asserted-Identity", "<%s>", pai);
     if (err == EPC_OK)
-        err = add_charging_vector(x, msg);
+        err = add_charging_vector(x, msg, "orig-ioi");
     if (err == EPC_OK && b->charging_functions)
         err = epc_sip_add(msg, "P-Charging-Function-Addresses", "%s", b->charging_functions);
     if (err == EPC_OK && opens_dialog(x->method, sip_object(msg)))
@@ -117,7 +122,7 @@ static enum epc_err wic_in_dialog(struct transfer *x, msg_t *msg)
                            ? epc_sip_set_routes(msg, (const char *const *)x->s->core_routes)
                            : EPC_OK;
     if (err == EPC_OK && x->icid)
-        err = add_charging_vector(x, msg);
+        err = add_charging_vector(x, msg, "orig-ioi");
     return err;
 }
 
@@ -162,15 +167,12 @@ bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, 
 static void wic_response(struct transfer *x, msg_t *msg, int status, char *ppi)
 {
     const struct epc_binding *b = epc_reg_by_flow(x->ss->reg, epc_sip_in_flow(x->in));
-    const struct epc_cfg_sip *cfg = &x->ss->cfg->sip;
     enum epc_err err = EPC_OK;
     const char *pai = b ? assert_identity(b, ppi, x->called_party) : NULL;
     if (pai && status > 100)
         err = epc_sip_add(msg, "P-Asserted-Identity", "<%s>", pai);
     if (err == EPC_OK && x->icid && status / 100 == 2)
-        err = epc_sip_add(msg, "P-Charging-Vector", "icid-value=\"%s\";icid-generated-at=%s%s%s",
-                          x->icid, cfg->core_host, cfg->ioi ? ";term-ioi=" : "",
-                          cfg->ioi ? cfg->ioi : "");
+        err = add_charging_vector(x, msg, "term-ioi");
     if (err != EPC_OK)
         epc_log(EPC_LOG_ERROR, "session", "event=header-not-added status=%d why=\"%s\"", status,
                 epc_err_name(err));
