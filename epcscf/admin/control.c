@@ -16,6 +16,7 @@ struct connection {
     char line[EPC_CONTROL_MAX_LINE];
     size_t n;
     bool closing, running;
+    bool last; /* close when the answer has left */
 };
 
 struct control {
@@ -58,7 +59,7 @@ static void on_written(uv_write_t *req, int status)
 {
     struct connection *c = EPC_CONTAINER(req->handle, struct connection, pipe);
     free(EPC_CONTAINER(req, struct write, req));
-    if (status != 0)
+    if (status != 0 || (c->last && uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) == 0))
         connection_close(c);
 }
 
@@ -97,9 +98,13 @@ void epc_admin_answer(struct epc_admin_reply *reply, bool ok, const char *text, 
         run_line(c); /* the next one may have arrived meanwhile */
 }
 
+static void refuse(struct connection *c, const char *why)
+{
+    answer(c, false, why, strlen(why));
+}
+
 static void run_command(struct connection *c, const char *const *argv, size_t argc)
 {
-    static const char unknown[] = "unknown command; try help\n";
     for (struct command *k = c->control->admin->commands; k; k = k->next) {
         if (argc == 0 || strcmp(k->name, argv[0]) != 0)
             continue;
@@ -113,7 +118,7 @@ static void run_command(struct connection *c, const char *const *argv, size_t ar
         k->fn(k->arg, argv, argc, r);
         return;
     }
-    answer(c, false, unknown, sizeof unknown - 1);
+    refuse(c, "unknown command; try help\n");
 }
 
 static void run_line(struct connection *c)
@@ -129,11 +134,13 @@ static void run_line(struct connection *c)
         line[n] = 0;
         c->n -= n + 1;
         memmove(c->line, end + 1, c->n);
-        char *save = NULL;
-        for (char *w = strtok_r(line, " \r", &save); w && argc < EPC_ARRAY_LEN(argv);
-             w = strtok_r(NULL, " \r", &save))
+        char *save = NULL, *w = strtok_r(line, " \r", &save);
+        for (; w && argc < EPC_ARRAY_LEN(argv); w = strtok_r(NULL, " \r", &save))
             argv[argc++] = w;
-        run_command(c, argv, argc);
+        if (w) /* never run it with less than it was told */
+            refuse(c, "too many words\n");
+        else
+            run_command(c, argv, argc);
     }
     c->running = false;
 }
@@ -149,7 +156,13 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
     struct connection *c = EPC_CONTAINER(s, struct connection, pipe);
     (void)buf;
-    if (n < 0) { /* also UV_ENOBUFS: a line longer than any command */
+    if (n == UV_ENOBUFS && !c->reply) {
+        c->last = true;
+        uv_read_stop(s);
+        refuse(c, "the line is too long\n");
+        return;
+    }
+    if (n < 0) { /* also one that sends without end before it has its answer */
         connection_close(c);
         return;
     }
@@ -202,11 +215,16 @@ static int listen_fd(const char *path, const char **why)
     }
     memcpy(a.sun_path, path, strlen(path) + 1);
     if (somebody_listens(&a)) {
-        *why = "another process listens on it";
+        *why = "another process listens on it; stop that one or name another path";
         return -1;
     }
     struct stat st;
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+    bool exists = lstat(path, &st) == 0;
+    if (exists && !S_ISSOCK(st.st_mode)) {
+        *why = "a file that is no socket is in its place; remove it or name another path";
+        return -1;
+    }
+    if (exists)
         unlink(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     /* Linux gives the file the mode of the socket: no moment in which others may connect. */

@@ -1,6 +1,7 @@
 /* epcscfctl: one command to the daemon's control socket, its answer to standard output.
  * Exit status: 0 done, 1 the daemon refused, 2 it could not be asked. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,17 +29,18 @@ static int connect_to(const char *path)
     return -1;
 }
 
-static int send_words(FILE *f, char **word, int n)
+static int send_words(int fd, char **word, int n)
 {
     for (int i = 0; i < n; i++) {
         if (strpbrk(word[i], " \n\r")) {
             fprintf(stderr, "epcscfctl: '%s': words of a command hold no blanks\n", word[i]);
             return -1;
         }
-        fprintf(f, "%s%s", i ? " " : "", word[i]);
     }
-    fputc('\n', f);
-    return fflush(f);
+    /* Errors show when the answer is read: a daemon that reads no further still says why. */
+    for (int i = 0; i < n; i++)
+        (void)dprintf(fd, "%s%s", word[i], i + 1 < n ? " " : "\n");
+    return 0;
 }
 
 static int show_answer(FILE *f)
@@ -52,8 +54,10 @@ static int show_answer(FILE *f)
     char part[4096];
     while (n > 0) {
         size_t got = fread(part, 1, n < sizeof part ? n : sizeof part, f);
-        if (got == 0)
+        if (got == 0) {
+            fputs("epcscfctl: the daemon closed the connection before the end of its answer\n", stderr);
             return 2;
+        }
         fwrite(part, 1, got, stdout);
         n -= got;
     }
@@ -72,11 +76,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: epcscfctl [--socket PATH] COMMAND [WORD...]   (help lists the commands)\n");
         return 2;
     }
+    signal(SIGPIPE, SIG_IGN);
     int fd = connect_to(path);
-    FILE *f = fd >= 0 ? fdopen(fd, "r+") : NULL;
+    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!f)
         return 2;
-    int rc = send_words(f, argv + first, argc - first) == 0 ? show_answer(f) : 2;
+    int rc = send_words(fd, argv + first, argc - first) == 0 ? show_answer(f) : 2;
     fclose(f);
     return rc;
 }
