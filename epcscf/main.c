@@ -76,21 +76,38 @@ static int open_append(const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
-        fprintf(stderr, "%s: cannot be opened for writing: %s\n", path, strerror(errno));
+        fprintf(stderr, "epcscf: %s: cannot be opened for writing: %s; correct log.file or trace.file, or its rights\n",
+                path, strerror(errno));
     return fd;
 }
 
-/* Also on SIGHUP, after a log rotation. */
-static bool open_logs(const struct epc_config *cfg)
+struct logs {
+    int log, trace; /* -1: not open */
+};
+
+/* The new file takes the old one's descriptor: other threads may be writing to it now. */
+static bool open_log(const char *path, int *fd)
 {
-    int log = STDERR_FILENO, trace = -1;
-    if (cfg->log_file && (log = open_append(cfg->log_file)) < 0)
+    int fresh = path ? open_append(path) : -1;
+    if (fresh < 0)
+        return !path;
+    if (*fd < 0) {
+        *fd = fresh;
+        return true;
+    }
+    bool ok = dup3(fresh, *fd, O_CLOEXEC) >= 0;
+    close(fresh);
+    return ok;
+}
+
+/* Also on SIGHUP, after a log rotation. */
+static bool open_logs(const struct epc_config *cfg, struct logs *l)
+{
+    if (!open_log(cfg->log_file, &l->log) || !open_log(cfg->trace_file, &l->trace))
         return false;
-    if (cfg->trace_file && (trace = open_append(cfg->trace_file)) < 0)
-        return false;
-    epc_log_setup(cfg->log_level, log);
+    epc_log_setup(cfg->log_level, l->log < 0 ? STDERR_FILENO : l->log);
     epc_log_plain_ids(cfg->log_identities);
-    epc_trace_setup(trace);
+    epc_trace_setup(l->trace);
     return true;
 }
 
@@ -254,9 +271,14 @@ static void node_drain(struct node *n, const sigset_t *signals)
     uint64_t until = epc_now_ms() + DRAIN_MS;
     while (!drained() && epc_now_ms() < until) {
         struct timespec step = {.tv_nsec = 20000000};
-        if (sigtimedwait(signals, NULL, &step) > 0)
-            break;
+        int sig = sigtimedwait(signals, NULL, &step);
+        if (sig == SIGTERM || sig == SIGINT) {
+            epc_log(EPC_LOG_WARN, "main", "event=drain-cut-short");
+            return;
+        }
     }
+    if (!drained())
+        epc_log(EPC_LOG_WARN, "main", "event=drain-incomplete after_ms=%d", DRAIN_MS);
 }
 
 static void node_stop(struct node *n)
@@ -278,6 +300,7 @@ static void node_stop(struct node *n)
 static int run(const struct epc_config *cfg)
 {
     struct node node = {.cfg = cfg};
+    struct logs logs = {-1, -1};
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -287,12 +310,17 @@ static int run(const struct epc_config *cfg)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
-    if (!open_logs(cfg))
+    if (!open_logs(cfg, &logs))
         return EXIT_START;
     enum epc_err err = node_start(&node);
     if (err != EPC_OK) {
         epc_log(EPC_LOG_ERROR, "main", "event=start-failed why=\"%s\"", epc_err_name(err));
-        fprintf(stderr, "epcscf: start failed: %s; the log has the reason\n", epc_err_name(err));
+        if (cfg->log_file)
+            fprintf(stderr, "epcscf: start failed: %s; the last lines of %s have the reason\n",
+                    epc_err_name(err), cfg->log_file);
+        else
+            fprintf(stderr, "epcscf: start failed: %s; the lines above have the reason\n",
+                    epc_err_name(err));
         node_stop(&node);
         return EXIT_START;
     }
@@ -300,7 +328,7 @@ static int run(const struct epc_config *cfg)
     for (int sig = 0; sig != SIGTERM && sig != SIGINT;) {
         if (sigwait(&signals, &sig) != 0)
             break;
-        if (sig == SIGHUP && !open_logs(cfg))
+        if (sig == SIGHUP && !open_logs(cfg, &logs))
             epc_log(EPC_LOG_ERROR, "main", "event=log-not-reopened");
     }
     epc_log(EPC_LOG_INFO, "main", "event=stopping");

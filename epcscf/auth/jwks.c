@@ -177,7 +177,7 @@ enum epc_err epc_jwks_parse(struct epc_jwks *out, const char *p, size_t n, const
     }
     err = ks.n > 0 ? EPC_OK : EPC_EPROTO;
     if (err != EPC_OK)
-        epc_log(EPC_LOG_ERROR, "auth", "event=jwks_refused file=\"%s\" reason=\"no usable key\"",
+        epc_log(EPC_LOG_ERROR, "auth", "event=jwks_refused file=\"%s\" reason=\"no usable key; fetch the issuer's key set (RFC 7517) anew\"",
                 name);
 out:
     json_decref(j);

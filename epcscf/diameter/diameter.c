@@ -37,7 +37,7 @@ static enum epc_err configure(struct epc_diameter *d, const char *file)
     if (access(file, R_OK) != 0)
         return fail(file, strerror(errno));
     if (fd_core_parseconf(file))
-        return fail(file, "the file or an extension in it was refused; see the lines above");
+        return fail(file, "the file or an extension in it was refused; correct what the lines above name");
     if (!d->ext)
         return fail(file, "no LoadExtension line for epcscf_rx.fdx");
     epc_fdlog_hooks();

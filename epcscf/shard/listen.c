@@ -122,8 +122,12 @@ enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
     l->arg = arg;
     l->fd = open_socket(addr);
     if (l->fd < 0) {
-        epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot listen\" address=%s error=\"%s\"",
-                epc_addr_text(addr, text), strerror(errno));
+        int why = errno;
+        epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot listen\" address=%s error=\"%s\" hint=\"%s\"",
+                epc_addr_text(addr, text), strerror(why),
+                why == EACCES       ? "ports below 1024 need CAP_NET_BIND_SERVICE"
+                : why == EADDRINUSE ? "end the process that has this port, or configure another"
+                                    : "configure an address of this machine");
         goto out;
     }
     int r = uv_poll_init(&sh->uv, &l->poll, l->fd);

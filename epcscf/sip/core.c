@@ -2,6 +2,7 @@
  * addresses only: nothing here may ever ask the DNS. */
 #include "sip/sip_priv.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,10 @@ static enum epc_err add_transport(struct epc_sip *s, const char *proto)
                             TPTAG_UDP_RMEM(SOCKET_BUFFER_OCTETS), TPTAG_UDP_WMEM(SOCKET_BUFFER_OCTETS),
                             TAG_END()) == 0)
         return EPC_OK;
-    epc_log(EPC_LOG_ERROR, "sip", "event=cannot-bind address=%s:%u transport=%s", s->core_host,
-            (unsigned)s->core_port, proto);
+    epc_log(EPC_LOG_ERROR, "sip",
+            "event=cannot-bind address=%s:%u transport=%s why=\"%s\" hint=\"sip.core_host must be an address "
+            "of this machine; shard i needs port sip.core_port + i for itself\"",
+            s->core_host, (unsigned)s->core_port, proto, strerror(errno));
     return EPC_EIO;
 }
 

@@ -24,10 +24,10 @@ enum epc_err epc_wss_check_certificate(const struct epc_cfg_wss *cfg)
     if (!ctx)
         return EPC_ENOMEM;
     if (!cfg->certificate || SSL_CTX_use_certificate_chain_file(ctx, cfg->certificate) != 1) {
-        what = "cannot use the certificate";
+        what = "wss.certificate cannot be used; it must be a PEM file, the server's certificate first";
         file = cfg->certificate;
     } else if (!cfg->key || SSL_CTX_use_PrivateKey_file(ctx, cfg->key, SSL_FILETYPE_PEM) != 1) {
-        what = "cannot use the private key, or it does not belong to the certificate";
+        what = "wss.key cannot be used; it must be a PEM file with the private key of wss.certificate";
         file = cfg->key;
     }
     if (what)
