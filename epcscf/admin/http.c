@@ -36,9 +36,11 @@ static int on_request(struct epc_admin *a, struct lws *wsi, struct answer *r, co
     unsigned status = 200;
     const char *type = "application/json", *bad = NULL;
     if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0) {
-        status = 405;
-        epc_buf_adds(&body, "{\"error\":\"only GET is allowed here\"}\n");
-    } else if (strcmp(path, "/metrics") == 0) {
+        /* Answered at once: lws would first wait for a body that may never come. */
+        lws_return_http_status(wsi, 405, "only GET is allowed here");
+        return -1;
+    }
+    if (strcmp(path, "/metrics") == 0) {
         type = metrics_type;
         admin_metrics(&body);
     } else if (strcmp(path, "/health") == 0) {
