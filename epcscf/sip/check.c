@@ -103,9 +103,14 @@ bool epc_sip_check_response(msg_t *msg)
         sip->sip_status->st_status > 699 || (sip->sip_flags & MSG_FLG_TRUNC) ||
         count_parsed(msg) > EPC_SIP_SERVER_MAX_HEADERS || sip_sanity_check(sip) < 0)
         return false;
-    /* A field that cannot be read must not go on; the answer itself is worth more. */
-    while (sip->sip_error)
-        if (msg_header_remove(msg, epc_pub(sip), epc_hdr(sip->sip_error)) != 0)
+    /* A field that cannot be read must not go on; the answer itself is worth more. One that is bad only
+     * because it came twice keeps its own class, and msg_header_remove looks for it among the good ones
+     * of that class: it leaves the list of errors to us. */
+    while (sip->sip_error) {
+        msg_header_t *bad = epc_hdr(sip->sip_error), *next = bad->sh_next;
+        if (msg_header_remove(msg, epc_pub(sip), bad) != 0)
             return false;
+        sip->sip_error = (sip_error_t *)(void *)next;
+    }
     return true;
 }

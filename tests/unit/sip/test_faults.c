@@ -289,6 +289,34 @@ static void another_flows_answer(void **state)
     rig_close(&r);
 }
 
+/* A field that may come once came twice, and one cannot be read: the answer goes on without them. */
+static void doubled_field(void **state)
+{
+    static const char extra[] = "Server: first\r\nServer: second\r\nServer: third\r\nMin-Expires: x\r\n";
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    core(&r, core_request(&r, "MESSAGE", "z9hG4bK1", 1, NULL, token_route(&r, FLOW), NULL));
+    char *req = to_wic(&r);
+    wic(&r, answer_to(req, "200 OK", "t", extra, NULL));
+    char *answer = to_core(&r);
+    expect_status(answer, "200");
+    expect_not_in(answer, "second");
+    expect_not_in(answer, "third");
+    expect_not_in(answer, "Min-Expires");
+    free(answer);
+    free(req);
+    wic(&r, wic_request("MESSAGE", "z9hG4bK2", 2, NULL, NULL, NULL));
+    req = to_core(&r);
+    core(&r, answer_to(req, "200 OK", "t", extra, NULL));
+    answer = to_wic(&r);
+    expect_status(answer, "200");
+    expect_not_in(answer, "second");
+    free(answer);
+    free(req);
+    rig_close(&r);
+}
+
 static void flow_closes(void **state)
 {
     struct rig r;
@@ -565,6 +593,7 @@ int main(void)
         cmocka_unit_test(foreign_token_from_wic), cmocka_unit_test(core_side_refusals),
         cmocka_unit_test(untrusted_source),    cmocka_unit_test(stray_responses),
         cmocka_unit_test(wic_silent),          cmocka_unit_test(another_flows_answer),
+        cmocka_unit_test(doubled_field),
         cmocka_unit_test(flow_closes),         cmocka_unit_test(room_forgets),
         cmocka_unit_test(cancel_overtakes),    cmocka_unit_test(refuse_with_cause),
         cmocka_unit_test(bad_extra_header),    cmocka_unit_test(no_next_hop),
