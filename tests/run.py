@@ -134,6 +134,13 @@ def fault():
     return scenarios(os.path.join(TESTS, "fault", "run"), "--preset", "dev")
 
 
+def abuse():
+    """A hostile peer; not among ALL, for it takes two minutes and its timing never repeats."""
+    install("build", "peers")
+    built("asan")
+    return scenarios(os.path.join(TESTS, "fault", "abuse"), "--preset", "asan", "--no-build")
+
+
 def browser():
     install("build", "peers", "browser")
     built("dev")
@@ -147,7 +154,7 @@ def browser():
 
 
 PARTS = {"dev": dev, "asan": asan, "tsan": tsan, "clang": clang, "peers": peers, "fault": fault,
-         "browser": browser, **{name: label(name) for name in LABELS}}
+         "browser": browser, "abuse": abuse, **{name: label(name) for name in LABELS}}
 ALL = ("dev", "peers", "fault", "browser", "asan", "tsan", "clang")
 
 
