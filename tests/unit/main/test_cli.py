@@ -331,12 +331,16 @@ class Daemon:
 
 
 class Signals(Folder):
+    def control(self, command):
+        p = subprocess.run([EPCSCFCTL, "--socket", self.path("control.sock"), command], check=True,
+                           capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertEqual(p.stderr, "")
+        return p.stdout
+
     def test_sigterm_and_sigint_end(self):
         for sig in (signal.SIGTERM, signal.SIGINT):
             with Daemon(self) as d:
-                ctl = subprocess.run([EPCSCFCTL, "--socket", self.path("control.sock"), "flows"],
-                                     capture_output=True, text=True, timeout=PATIENCE_S)
-                self.assertEqual((ctl.returncode, ctl.stdout, ctl.stderr), (0, "", ""))
+                self.assertEqual(self.control("flows"), "")
                 d.send(sig)
                 self.assertEqual(d.end(), 0)
             self.assertIn("event=stopped", self.read("log"))
@@ -409,6 +413,7 @@ class Signals(Folder):
         frame = bytes((0x81, 0xFE)) + len(text).to_bytes(2, "big") + bytes(4) + text  # masked with zeros
         wic.sendall(frame)
         self.assertTrue(core.recv(65536).startswith(b"REGISTER "))
+        until(lambda: re.search(r"(?m)^sip_tx_core +1 ", self.control("counters")), "no transaction pending")
 
     def test_drain_ends_by_itself(self):
         with Daemon(self) as d:
