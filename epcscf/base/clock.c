@@ -30,9 +30,10 @@ void epc_random(void *p, size_t n)
 void epc_random_hex(char *out, size_t n)
 {
     static const char digit[] = "0123456789abcdef";
+    /* One request to the generator; the octets wait in the upper half of the text. */
+    epc_random(out + n, n);
     for (size_t i = 0; i < n; i++) {
-        unsigned char c;
-        epc_random(&c, 1);
+        unsigned char c = (unsigned char)out[n + i];
         out[2 * i] = digit[c >> 4];
         out[2 * i + 1] = digit[c & 15];
     }
