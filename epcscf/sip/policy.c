@@ -12,6 +12,8 @@
 #define U  ACT_USED
 static const struct epc_policy_row table[] = {
 /*   header                          known  WIC req        core req         WIC resp      core resp */
+    {"Accept-Contact",               true,  {P,            P,               P,            P},
+     "RFC 3841", "the caller's preferences are its own"},
     {"Additional-Identity",          false, {R,            R,               R,            R},
      "TS 24.229 4.4", "between network nodes only"},
     {"Attestation-Info",             false, {R,            R,               R,            R},
@@ -28,6 +30,8 @@ static const struct epc_policy_row table[] = {
      "TS 24.229 4.4", "local policy: not passed to WICs"},
     {"From",                         true,  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, P,     P},
      "TS 24.229 4.4", "cpc, oli and iotl parameters stay inside the trust domain"},
+    {"Geolocation",                  false, {P,            P,               P,            P},
+     "RFC 6442; TS 24.229 5.2.6", "the user's to give"},
     {"History-Info",                 false, {R,            ACT_PRIVACY_HIST, R,           ACT_PRIVACY_HIST},
      "RFC 7044 10.1; TS 24.229 4.4", "a WIC cannot vouch for it"},
     {"Origination-Id",               false, {R,            R,               R,            R},
@@ -40,14 +44,18 @@ static const struct epc_policy_row table[] = {
      "RFC 6050; TS 24.229 5.2.6", "asserted by trusted nodes"},
     {"P-Associated-URI",             false, {R,            R,               R,            ACT_REG_200},
      "RFC 7315 4.1", "from the registrar alone"},
-    {"P-Called-Party-ID",            false, {R,            P,               R,            R},
+    {"P-Called-Party-ID",            false, {R,            ACT_NO_URI_PARAMS, R,          R},
      "RFC 7315 4.2", "set by the S-CSCF"},
+    {"P-Charge-Info",                false, {R,            R,               R,            R},
+     "RFC 8496", "charging data stays in the network"},
     {"P-Charging-Function-Addresses", false, {R,           U,               R,            U},
      "RFC 7315 4.5; TS 24.229 4.5", "charging data stays in the network"},
     {"P-Charging-Vector",            false, {R,            U,               R,            U},
      "RFC 7315 4.6; TS 24.229 4.5", "charging data stays in the network"},
     {"P-Early-Media",                false, {ACT_PEM_SUPPORTED, P,          R,            P},
      "RFC 5009", "a WIC may say only that it supports it"},
+    {"P-Media-Authorization",        false, {R,            R,               R,            R},
+     "RFC 3313", "authorization of resources is not given to WICs"},
     {"P-Preferred-Identity",         false, {U,            R,               U,            R},
      "RFC 3325; TS 24.229 5.2.6", "becomes P-Asserted-Identity when it is registered"},
     {"P-Preferred-Service",          false, {U,            R,               U,            R},
@@ -66,6 +74,8 @@ static const struct epc_policy_row table[] = {
      "RFC 3327; TS 24.229 5.2.2", "ours is the first"},
     {"Priority",                     true,  {ACT_NO_PSAP,  P,               P,            P},
      "RFC 7090", "psap-callback is the network's to say"},
+    {"Priority-Verstat",             false, {R,            R,               R,            R},
+     "TS 24.229 4.4", "between network nodes only"},
     {"Privacy",                      true,  {P,            P,               P,            P},
      "RFC 3323", "acted on, passed untouched"},
     {"Proxy-Authorization",          true,  {ACT_NO_BEARER, P,              P,            P},
@@ -74,6 +84,8 @@ static const struct epc_policy_row table[] = {
      "RFC 3329", "no security agreement over a secure WebSocket"},
     {"Reason",                       true,  {ACT_BYE_CANCEL, P,             R,            P},
      "RFC 3326; TS 24.229 4.4", "in a response only the network gives reasons"},
+    {"Reject-Contact",               true,  {P,            P,               P,            P},
+     "RFC 3841", "the caller's preferences are its own"},
     {"Relayed-Charge",               false, {R,            R,               R,            R},
      "TS 24.229 4.4", "between network nodes only"},
     {"Remote-Party-ID",              false, {R,            ACT_PRIVACY_ID,  R,            ACT_PRIVACY_ID},
@@ -82,6 +94,8 @@ static const struct epc_policy_row table[] = {
      "RFC 3329", "no security agreement over a secure WebSocket"},
     {"Resource-Priority",            false, {R,            P,               R,            P},
      "RFC 4412", "no WIC has it by subscription"},
+    {"Resource-Share",               false, {R,            R,               R,            R},
+     "TS 24.229 7.2.13", "between network nodes only"},
     {"Response-Source",              false, {R,            R,               R,            R},
      "TS 24.229 7.2.17", "between network nodes only"},
     {"Restoration-Info",             false, {R,            R,               R,            R},
@@ -96,8 +110,12 @@ static const struct epc_policy_row table[] = {
      "TS 24.229 7.2.14", "between network nodes only"},
     {"Service-Route",                true,  {R,            R,               R,            ACT_REG_200},
      "RFC 3608", "from the registrar alone"},
+    {"Session-ID",                   false, {P,            P,               P,            P},
+     "RFC 7989", "names the session end to end"},
     {"Supported",                    true,  {ACT_NO_SEC_AGREE, ACT_NO_PRECOND, ACT_NO_SEC_AGREE, ACT_NO_PRECOND},
      "RFC 3329; RFC 3312", "browsers have no preconditions"},
+    {"To",                           true,  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, P,     P},
+     "TS 24.229 4.4", "cpc, oli and iotl parameters stay inside the trust domain"},
     {"WWW-Authenticate",             true,  {P,            P,               P,            ACT_NO_KEYS},
      "TS 24.229 5.2.2", "IMS AKA keys end at the edge"},
 };
@@ -302,12 +320,23 @@ static bool cut_param(char *params, const char *name)
     return cut;
 }
 
+/* URI parameters that only trusted nodes may set and see. */
+static const char *const restricted_params[] = {"cpc", "oli", "iotl"};
+
+static bool restricted(struct epc_str name)
+{
+    for (size_t i = 0; i < EPC_ARRAY_LEN(restricted_params); i++)
+        if (epc_str_ieqc(name, restricted_params[i]))
+            return true;
+    return false;
+}
+
 static bool clean_url(su_home_t *home, url_t *url)
 {
-    static const char *const names[] = {"cpc", "oli", "iotl"};
+    const char *const *names = restricted_params;
     bool cut = false;
     /* The strings may be shared with a copy of the message: work on our own. */
-    for (size_t i = 0; i < EPC_ARRAY_LEN(names); i++) {
+    for (size_t i = 0; i < EPC_ARRAY_LEN(restricted_params); i++) {
         if (contains(url->url_params, names[i])) {
             char *own = su_strdup(home, url->url_params);
             if (own && cut_param(own, names[i])) {
@@ -327,6 +356,42 @@ static bool clean_url(su_home_t *home, url_t *url)
         }
     }
     return cut;
+}
+
+/* The same in the text of a header that sofia-sip does not parse. Quoted strings are left alone: what
+ * stands there is nobody's URI. */
+static bool clean_text(char *text)
+{
+    char *to = text;
+    bool quoted = false;
+    for (const char *p = text; *p;) {
+        size_t name = *p == ';' && !quoted ? strcspn(p + 1, "=;>@?, \t") : 0;
+        if (name && restricted((struct epc_str){p + 1, name})) {
+            p += 1 + name + strcspn(p + 1 + name, ";>@?,");
+            continue;
+        }
+        if (quoted && *p == '\\' && p[1])
+            *to++ = *p++;
+        else if (*p == '"')
+            quoted = !quoted;
+        *to++ = *p++;
+    }
+    bool cut = *to != 0;
+    *to = 0;
+    return cut;
+}
+
+static void no_text_params(struct crossing *x, msg_header_t *h)
+{
+    sip_unknown_t *u = h->sh_unknown;
+    char *own = u->un_value ? su_strdup(msg_home(x->msg), u->un_value) : NULL;
+    if (!own) {
+        drop(x, h); /* out of memory: rather lose it than let it pass */
+    } else if (clean_text(own)) {
+        u->un_value = own;
+        msg_fragment_clear(u->un_common);
+        x->removed++;
+    }
 }
 
 static void no_uri_params(struct crossing *x, msg_header_t *h, url_t *url)
@@ -375,10 +440,14 @@ static void apply_act(struct crossing *x, enum epc_policy_act act, msg_header_t 
     case ACT_PRIVACY_ID:
         if (privacy_has(x->sip, "id"))
             drop(x, h);
+        else
+            no_text_params(x, h);
         break;
     case ACT_PRIVACY_HIST:
         if (private_history(x, h))
             drop(x, h);
+        else
+            no_text_params(x, h);
         break;
     case ACT_NO_BEARER:
         no_bearer(x, h);
@@ -411,10 +480,12 @@ static void apply_act(struct crossing *x, enum epc_policy_act act, msg_header_t 
             no_tag(x, h, "sec-agree");
         break;
     case ACT_NO_URI_PARAMS:
-        if (h->sh_class == sip_from_class)
+        if (h->sh_class == sip_from_class || h->sh_class == sip_to_class)
             no_uri_params(x, h, ((sip_from_t *)(void *)h)->a_url);
         else if (h->sh_class == sip_contact_class)
             no_uri_params(x, h, ((sip_contact_t *)(void *)h)->m_url);
+        else if (h->sh_class == sip_unknown_class)
+            no_text_params(x, h);
         break;
     }
 }
@@ -455,8 +526,8 @@ const char *epc_sip_policy_act_name(enum epc_policy_act act)
         [ACT_REMOVE] = "remove",
         [ACT_USED] = "use, remove",
         [ACT_NO_NP] = "without network-provided items",
-        [ACT_PRIVACY_ID] = "pass unless Privacy",
-        [ACT_PRIVACY_HIST] = "pass unless Privacy",
+        [ACT_PRIVACY_ID] = "pass unless Privacy, without cpc, oli, iotl",
+        [ACT_PRIVACY_HIST] = "pass unless Privacy, without cpc, oli, iotl",
         [ACT_NO_BEARER] = "Bearer removed; Digest without integrity-protected",
         [ACT_NO_KEYS] = "without ik and ck",
         [ACT_REG_200] = "200 to REGISTER only",
@@ -472,7 +543,9 @@ const char *epc_sip_policy_act_name(enum epc_policy_act act)
 
 void epc_sip_policy_print(FILE *out)
 {
-    fputs("| Header | WIC request | core request | WIC response | core response | Spec | Note |\n"
+    fputs("# What crosses the edge of the trust domain (TS 24.229 4.4, RFC 3325)\n\n"
+          "Made by `epcscf --header-policy` from the table in epcscf/sip/policy.c.\n\n"
+          "| Header | WIC request | core request | WIC response | core response | Spec | Note |\n"
           "|---|---|---|---|---|---|---|\n",
           out);
     for (size_t i = 0; i < EPC_ARRAY_LEN(table); i++) {

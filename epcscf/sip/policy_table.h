@@ -9,8 +9,8 @@ enum epc_policy_act {
     ACT_REMOVE,
     ACT_USED,          /**< removed here; a room reads it before */
     ACT_NO_NP,         /**< items with network-provided or np removed */
-    ACT_PRIVACY_ID,    /**< removed when Privacy asks for it */
-    ACT_PRIVACY_HIST,  /**< removed when Privacy or an entry of its own asks for it */
+    ACT_PRIVACY_ID,    /**< removed when Privacy asks for it; cpc, oli and iotl removed from URIs */
+    ACT_PRIVACY_HIST,  /**< as that, and when an entry of its own asks for it */
     ACT_NO_BEARER,     /**< Bearer credentials removed; a Digest loses integrity-protected */
     ACT_NO_KEYS,       /**< ik and ck of an AKA challenge removed */
     ACT_REG_200,       /**< passes in a 2xx to REGISTER only */

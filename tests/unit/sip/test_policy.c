@@ -88,6 +88,9 @@ static const char *sample(const char *name)
         {"Security-Server", "tls;q=0.1"},
         {"Security-Verify", "tls;q=0.1"},
         {"From", "<sip:a@x>;tag=f"},
+        {"To", "<sip:b@x>"},
+        {"Accept-Contact", "*;audio"},
+        {"Reject-Contact", "*;video"},
     };
     for (size_t i = 0; i < EPC_ARRAY_LEN(t); i++)
         if (strcasecmp(t[i].name, name) == 0)
@@ -120,7 +123,7 @@ static void every_row_every_direction(void **state)
         for (int d = 0; d < 4; d++)
             for (size_t k = 0; k < EPC_ARRAY_LEN(methods); k++) {
                 char line[300];
-                bool from = strcmp(t[i].name, "From") == 0;
+                bool from = strcmp(t[i].name, "From") == 0 || strcmp(t[i].name, "To") == 0;
                 snprintf(line, sizeof line, "%s: %s\r\n", t[i].name, sample(t[i].name));
                 const char *v = crossed((enum epc_sip_dir)d, methods[k], t[i].name, from ? "" : line);
                 bool want = sample_passes(t[i].act[d], k == 1, k == 2);
@@ -129,6 +132,78 @@ static void every_row_every_direction(void **state)
                 if (v)
                     assert_string_equal(v, sample(t[i].name));
             }
+}
+
+/* A message of the captures with @p line in front of its headers. */
+static msg_t *real_message(const char *file, const char *line)
+{
+    char path[300], text[65536], whole[66000];
+    snprintf(path, sizeof path, "%s/golden/sip/messages/%s", EPC_TEST_DIR, file);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    const char *rest = strchr(text, '\n');
+    assert_non_null(rest);
+    int m = snprintf(whole, sizeof whole, "%.*s%s%s", (int)(rest + 1 - text), text, line, rest + 1);
+    msg_t *msg = epc_sip_parse(whole, (size_t)m);
+    if (!msg)
+        fail_msg("%s does not parse with %s", file, line);
+    return msg;
+}
+
+static bool has_value(msg_t *m, const char *name, const char *value)
+{
+    for (unsigned i = 0;; i++) {
+        struct epc_str v = epc_sip_get(m, name, i);
+        if (!v.p)
+            return false;
+        if (memmem(v.p, v.n, value, strlen(value))) /* lists are joined */
+            return true;
+    }
+}
+
+/* The same on messages that browsers and cores really sent: nothing else in them may change the rule. */
+static void every_row_on_real_messages(void **state)
+{
+    static const struct {
+        enum epc_sip_dir dir;
+        const char *file;
+        bool bye, reg;
+    } rows[] = {
+        {EPC_DIR_WIC_REQ, "invite-browser.sip", false, false},
+        {EPC_DIR_WIC_REQ, "bye-browser.sip", true, false},
+        {EPC_DIR_WIC_REQ, "register-browser.sip", false, false},
+        {EPC_DIR_WIC_REQ, "register-token.sip", false, false},
+        {EPC_DIR_CORE_REQ, "invite-core.sip", false, false},
+        {EPC_DIR_CORE_REQ, "bye-core.sip", true, false},
+        {EPC_DIR_WIC_RESP, "invite-180-browser.sip", false, false},
+        {EPC_DIR_WIC_RESP, "invite-200-browser.sip", false, false},
+        {EPC_DIR_CORE_RESP, "invite-200-core.sip", false, false},
+        {EPC_DIR_CORE_RESP, "register-401-core.sip", false, false},
+        {EPC_DIR_CORE_RESP, "register-200-core.sip", false, true},
+    };
+    size_t n;
+    const struct epc_policy_row *t = epc_sip_policy_table(&n);
+    (void)state;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < EPC_ARRAY_LEN(rows); k++) {
+            char line[300];
+            if (strcmp(t[i].name, "From") == 0 || strcmp(t[i].name, "To") == 0)
+                continue; /* once in a message */
+            snprintf(line, sizeof line, "%s: %s\r\n", t[i].name, sample(t[i].name));
+            msg_t *m = real_message(rows[k].file, line);
+            if (!has_value(m, t[i].name, sample(t[i].name)))
+                fail_msg("%s in %s: not read", t[i].name, rows[k].file);
+            epc_sip_policy_apply(m, rows[k].dir);
+            bool want = sample_passes(t[i].act[rows[k].dir], rows[k].bye, rows[k].reg);
+            if (has_value(m, t[i].name, sample(t[i].name)) != want)
+                fail_msg("%s in %s", t[i].name, rows[k].file);
+            if (!want && epc_sip_get(m, t[i].name, 0).p)
+                fail_msg("%s in %s: another one is left", t[i].name, rows[k].file);
+            msg_destroy(m);
+        }
 }
 
 struct expectation {
@@ -214,6 +289,30 @@ static void by_hand(void **state)
         {EPC_DIR_WIC_REQ, "INVITE", "Contact",
          "Contact: <sip:+1555;cpc=operator;ext=2@x;iotl=homeA-visitedA;transport=ws>;reg-id=1\r\n",
          "<sip:+1555;ext=2@x;transport=ws>;reg-id=1"},
+        {EPC_DIR_CORE_REQ, "INVITE", "P-Asserted-Identity",
+         "P-Asserted-Identity: \"a;cpc=1\" <tel:+1555;CPC=ordinary;phone-context=x>\r\n",
+         "\"a;cpc=1\" <tel:+1555;phone-context=x>"},
+        {EPC_DIR_CORE_REQ, "INVITE", "P-Asserted-Identity",
+         "P-Asserted-Identity: <sip:+1;oli=2@x;user=phone;iotl>, tel:+1;cpc=payphone\r\n",
+         "<sip:+1@x;user=phone>, tel:+1"},
+        {EPC_DIR_CORE_RESP, "INVITE", "P-Asserted-Identity",
+         "P-Asserted-Identity: <tel:+1;cpcx=1;xoli=1>\r\n", "<tel:+1;cpcx=1;xoli=1>"},
+        {EPC_DIR_CORE_REQ, "INVITE", "P-Called-Party-ID", "P-Called-Party-ID: <sip:a@x;iotl=homeB-visitedB>\r\n",
+         "<sip:a@x>"},
+        {EPC_DIR_CORE_REQ, "INVITE", "History-Info", "History-Info: <tel:+1;oli=3>;index=1\r\n",
+         "<tel:+1>;index=1"},
+        {EPC_DIR_WIC_REQ, "INVITE", "Relayed-Charge", "Relayed-Charge: x\r\n", NULL},
+        {EPC_DIR_CORE_REQ, "INVITE", "Restoration-Info", "Restoration-Info: noresponse\r\n", NULL},
+        {EPC_DIR_WIC_REQ, "REGISTER", "Restoration-Info", "Restoration-Info: \"001010123456789\"\r\n", NULL},
+        {EPC_DIR_CORE_RESP, "INVITE", "Service-Interact-Info", "Service-Interact-Info: x\r\n", NULL},
+        {EPC_DIR_WIC_REQ, "INVITE", "Service-Interact-Info", "Service-Interact-Info: x\r\n", NULL},
+        {EPC_DIR_WIC_REQ, "INVITE", "Priority-Verstat", "Priority-Verstat: x\r\n", NULL},
+        {EPC_DIR_CORE_REQ, "INVITE", "Priority", "Priority: psap-callback\r\n", "psap-callback"},
+        {EPC_DIR_CORE_REQ, "INVITE", "Resource-Priority", "Resource-Priority: ets.0\r\n", "ets.0"},
+        {EPC_DIR_WIC_RESP, "INVITE", "Resource-Priority", "Resource-Priority: ets.0\r\n", NULL},
+        {EPC_DIR_CORE_RESP, "INVITE", "Session-ID", "Session-ID: abc\r\n", "abc"},
+        {EPC_DIR_CORE_RESP, "INVITE", "Reason", "Reason: Q.850;cause=17\r\n", "Q.850;cause=17"},
+        {EPC_DIR_WIC_REQ, "INVITE", "Reason", "Reason: SIP;cause=200\r\n", NULL},
         {EPC_DIR_WIC_REQ, "INVITE", "Contact", "Contact: <sip:cpc@x;oli=1>\r\n", "<sip:cpc@x>"},
         {EPC_DIR_WIC_REQ, "INVITE", "Contact", "Contact: <sip:a@x;lr;oli=1>\r\n", "<sip:a@x;lr>"},
         {EPC_DIR_WIC_REQ, "INVITE", "Contact", "Contact: <sip:a@x;oli;cpc;iotl=1;cpcx=1;oli=2>\r\n", "<sip:a@x;cpcx=1>"},
@@ -254,8 +353,15 @@ static void markdown(void **state)
     fclose(f);
     for (const char *p = text; (p = strstr(p, "\n| ")); p++)
         rows++;
-    assert_int_equal(rows, n);
+    assert_int_equal(rows, n + 1); /* and the head */
     assert_non_null(strstr(text, "| P-Preferred-Identity | use, remove | remove |"));
+    char page[65536];
+    f = fopen(EPC_TEST_DIR "/../epcscf/sip/HEADERS.md", "rb");
+    assert_non_null(f);
+    size_t m = fread(page, 1, sizeof page, f);
+    fclose(f);
+    if (m != len || memcmp(page, text, len) != 0)
+        fail_msg("epcscf/sip/HEADERS.md is not up to date: epcscf --header-policy >epcscf/sip/HEADERS.md");
     free(text);
 }
 
@@ -263,6 +369,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_form), cmocka_unit_test(every_row_every_direction),
+        cmocka_unit_test(every_row_on_real_messages),
         cmocka_unit_test(by_hand),    cmocka_unit_test(many_at_once),
         cmocka_unit_test(markdown),
     };
