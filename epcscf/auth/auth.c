@@ -3,56 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct epc_auth_keys {
-    size_t n;
-    struct epc_jwks sets[]; /* one for each issuer, in the order of the configuration */
-};
-
-struct epc_auth {
-    struct epc_shard *sh;
-    const struct epc_cfg_tokens *cfg;
-    struct epc_auth_keys *keys;
-};
-
-/* ---- keys ----------------------------------------------------------------------------------- */
-
-void epc_auth_keys_free(struct epc_auth_keys *keys)
-{
-    if (!keys)
-        return;
-    for (size_t i = 0; i < keys->n; i++)
-        epc_jwks_clear(&keys->sets[i]);
-    free(keys);
-}
-
-enum epc_err epc_auth_keys_load(struct epc_auth_keys **out, const struct epc_cfg_tokens *cfg)
-{
-    struct epc_auth_keys *keys =
-        calloc(1, sizeof *keys + cfg->n_issuers * sizeof keys->sets[0]);
-    if (!keys)
-        return EPC_ENOMEM;
-    keys->n = cfg->n_issuers;
-    for (size_t i = 0; i < keys->n; i++) {
-        enum epc_err err = epc_jwks_load(&keys->sets[i], cfg->issuers[i].jwks_file);
-        if (err != EPC_OK) {
-            epc_auth_keys_free(keys);
-            return err == EPC_ENOMEM ? err : EPC_EIO;
-        }
-    }
-    *out = keys;
-    return EPC_OK;
-}
-
-void epc_auth_set_keys(struct epc_auth *a, struct epc_auth_keys **keys)
-{
-    EPC_ASSERT_OWNER(a->sh);
-    if (!*keys || (*keys)->n != a->cfg->n_issuers)
-        return;
-    epc_auth_keys_free(a->keys);
-    a->keys = *keys;
-    *keys = NULL;
-}
-
 enum epc_err epc_auth_create(struct epc_auth **out, struct epc_shard *sh,
                              const struct epc_cfg_tokens *cfg)
 {
@@ -63,7 +13,16 @@ enum epc_err epc_auth_create(struct epc_auth **out, struct epc_shard *sh,
         return EPC_ENOMEM;
     a->sh = sh;
     a->cfg = cfg;
-    enum epc_err err = epc_auth_keys_load(&a->keys, cfg);
+    enum epc_err err = epc_revocations_init(&a->revoked);
+    a->sources = calloc(cfg->n_issuers + 1, sizeof *a->sources);
+    if (!a->sources)
+        err = EPC_ENOMEM;
+    for (size_t i = 0; err == EPC_OK && i < cfg->n_issuers; i++) {
+        uint64_t life_s = (uint64_t)cfg->issuers[i].max_lifetime_s + 2 * (uint64_t)cfg->issuers[i].skew_s;
+        if (life_s > a->longest_token_s)
+            a->longest_token_s = life_s;
+        err = epc_source_open(&a->sources[i], a, &cfg->issuers[i]);
+    }
     if (err == EPC_OK)
         *out = a;
     else
@@ -75,8 +34,27 @@ void epc_auth_destroy(struct epc_auth *a)
 {
     if (!a)
         return;
-    epc_auth_keys_free(a->keys);
+    for (size_t i = 0; a->sources && i < a->cfg->n_issuers; i++)
+        epc_source_close(&a->sources[i]);
+    free(a->sources);
+    epc_revocations_clear(&a->revoked);
     free(a);
+}
+
+void epc_auth_reload(struct epc_auth *a)
+{
+    EPC_ASSERT_OWNER(a->sh);
+    for (size_t i = 0; i < a->cfg->n_issuers; i++)
+        epc_source_reload(&a->sources[i]);
+}
+
+void epc_auth_revoke(struct epc_auth *a, const char *impi, uint64_t before_s)
+{
+    char id[EPC_LOG_ID_LEN];
+    EPC_ASSERT_OWNER(a->sh);
+    epc_revocations_add(&a->revoked, impi, before_s, a->longest_token_s, epc_wall_s());
+    epc_log(EPC_LOG_INFO, "auth", "event=tokens_revoked impi=%s before=%llu",
+            epc_log_id(epc_str_c(impi), id), (unsigned long long)before_s);
 }
 
 /* ---- challenge ------------------------------------------------------------------------------ */
@@ -145,7 +123,7 @@ static enum epc_err check_token(const struct epc_auth *a, const struct epc_jwt *
     for (size_t i = 0; iss && !is && i < a->cfg->n_issuers; i++) {
         if (strcmp(a->cfg->issuers[i].issuer, iss) == 0) {
             is = &a->cfg->issuers[i];
-            keys = &a->keys->sets[i];
+            keys = &a->sources[i].keys;
         }
     }
     if (!is)
@@ -161,7 +139,14 @@ static enum epc_err check_token(const struct epc_auth *a, const struct epc_jwt *
         return epc_verdict_invalid(v, "algorithm does not fit the key");
     if (!epc_jwt_signature_ok(t, key))
         return epc_verdict_invalid(v, "bad signature");
-    return epc_claims_check(id, t->claims, is, origin, epc_wall_s(), v);
+    uint64_t now_s = epc_wall_s();
+    enum epc_err err = epc_claims_check(id, t->claims, is, origin, now_s, v);
+    if (err == EPC_OK && epc_revocations_cover(&a->revoked, (*id)->impi, (*id)->issued_at_s, now_s)) {
+        epc_identity_free(*id);
+        *id = NULL;
+        err = epc_verdict_invalid(v, "revoked");
+    }
+    return err;
 }
 
 static void refuse(const struct epc_auth *a, enum epc_err err, const struct epc_verdict *v,

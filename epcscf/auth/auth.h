@@ -1,6 +1,7 @@
-/* Door of auth/: who may register what. Verifies the WWSF's tokens; knows nothing of SIP state.
- * Spec: TS 23.228 U.2.1.3, RFC 8898, RFC 7519, RFC 8725. Thread: the shard's (one epc_auth a
- * shard), but epc_auth_keys_load(). Key files are read at creation and by epc_auth_keys_load(). */
+/* Door of auth/: who may register what. Verifies the WWSF's tokens, on its own with the issuer's keys
+ * (RFC 7517) or by asking the issuer (RFC 7662); knows nothing of SIP state.
+ * Spec: TS 23.228 U.2.1.3, TS 33.203 X.4, RFC 8898, RFC 7519, RFC 8725. Thread: the shard's, one
+ * epc_auth a shard. Files and names are read by threads of its own; only creation blocks. */
 #ifndef EPC_AUTH_H
 #define EPC_AUTH_H
 
@@ -19,6 +20,11 @@ struct epc_identity {
     char *issuer;
     uint64_t expires_at_s; /**< wall clock */
     uint64_t token_hash;   /**< tells tokens apart without keeping them */
+    uint64_t issued_at_s;  /**< iat, wall clock; 0 = the token does not say */
+    bool pool;             /**< lent from the WWSF's pool: exactly one impu (TS 33.203 X.4) */
+    bool anonymous;        /**< pool user whom nobody knows: Privacy is applied */
+    char *waf;             /**< authorization-entity of this issuer; NULL =
+                                registration.authorization_entity */
 };
 void epc_identity_free(struct epc_identity *id); /**< NULL-safe */
 
@@ -27,15 +33,14 @@ enum epc_err epc_auth_create(struct epc_auth **out, struct epc_shard *sh,
                              const struct epc_cfg_tokens *cfg) EPC_MUST_CHECK;
 void epc_auth_destroy(struct epc_auth *a); /**< NULL-safe */
 
-/** New keys without a restart: read all key files of @p cfg on a thread that may block, then post
- *  the result to the shard and set it there. One set for each shard.
- *  @param[out] out gives; epc_auth_keys_free(). @return EPC_OK, EPC_ENOMEM, EPC_EIO (logged) */
-struct epc_auth_keys;
-enum epc_err epc_auth_keys_load(struct epc_auth_keys **out,
-                                const struct epc_cfg_tokens *cfg) EPC_MUST_CHECK;
-/** @param keys takes (nulled) when it was made from the same configuration as @p a. */
-void epc_auth_set_keys(struct epc_auth *a, struct epc_auth_keys **keys);
-void epc_auth_keys_free(struct epc_auth_keys *keys); /**< NULL-safe */
+/** Tokens for @p impi that were issued at @p before_s (wall clock) or earlier, or do not say when, are
+ *  refused from now on, with 401, until the last of them has expired. Bounded: when too many IMPIs are
+ *  revoked at a time, the oldest revocation is widened to tokens for everybody, never dropped. */
+void epc_auth_revoke(struct epc_auth *a, const char *impi, uint64_t before_s);
+
+/** Read or fetch the keys of all issuers again, without blocking. What cannot be had keeps the keys it
+ *  has (logged). */
+void epc_auth_reload(struct epc_auth *a);
 
 /** Find the one Bearer credential among the raw values of Authorization and Proxy-Authorization
  *  header fields. Both syntaxes: `Bearer <token68>` and `Bearer access_token="<token>"`.
@@ -49,7 +54,9 @@ enum epc_err epc_auth_find_bearer(const struct epc_str *values, size_t n, struct
 typedef void epc_auth_done_fn(void *arg, enum epc_err err, struct epc_identity *id,
                               const struct epc_cause *cause, const char *www_authenticate);
 
-/** Check signature, issuer, audience, lifetime, scope, WWSF and its Origin.
+/** Check signature, issuer, audience, lifetime, scope, WWSF and its Origin, pool, revocation.
+ *  Refusals: 401 with challenge (does not hold), 403 (holds, but not for this), 503 with Retry-After
+ *  (the issuer cannot be asked; no challenge).
  *  @param token borrowed for the call. @param origin entry that the flow matched, or NULL.
  *  @p done may run before this returns, or later on the same shard; exactly once.
  *  @return a handle for epc_auth_cancel(), or NULL if @p done has run already. */

@@ -64,6 +64,62 @@ void epc_jwt_clear(struct epc_jwt *t);
 bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key);
 const char *epc_jwt_alg_name(enum epc_jwt_alg alg);
 
+/* ---- work that may block ----------------------------------------------------------------------- */
+
+struct epc_work;
+struct epc_work_fns {
+    void (*run)(void *job);     /**< on a thread of its own */
+    void (*done)(void *job);    /**< on the shard's, unless cancelled */
+    void (*discard)(void *job); /**< last of all, on any thread */
+};
+/** @param job takes, on EPC_OK. @param[out] out valid until done() or epc_work_cancel(). */
+enum epc_err epc_work_start(struct epc_work **out, struct epc_shard *sh,
+                            const struct epc_work_fns *fns, void *job) EPC_MUST_CHECK;
+void epc_work_cancel(struct epc_work *w); /**< done() will not run; NULL-safe */
+
+/* ---- revocation -------------------------------------------------------------------------------- */
+
+#define EPC_REVOKED_MAX 65536
+struct revoked;
+struct epc_revocations {
+    struct epc_hash by_impi;
+    struct revoked *first, **last;
+    uint64_t all_before_s; /**< tokens of anybody issued then or earlier are refused; 0 = none */
+};
+enum epc_err epc_revocations_init(struct epc_revocations *r) EPC_MUST_CHECK;
+void epc_revocations_clear(struct epc_revocations *r);
+void epc_revocations_add(struct epc_revocations *r, const char *impi, uint64_t before_s,
+                         uint64_t keep_s, uint64_t now_s);
+bool epc_revocations_cover(const struct epc_revocations *r, const char *impi, uint64_t issued_at_s,
+                           uint64_t now_s);
+
+/* ---- sources of keys ----------------------------------------------------------------------------- */
+
+struct epc_file_stamp {
+    uint64_t ino, size, mtime_s, mtime_ns;
+};
+struct epc_source {
+    struct epc_auth *a;
+    const struct epc_cfg_issuer *is;
+    struct epc_jwks keys;
+    struct epc_timer timer; /**< next look at the file, next fetch */
+    struct epc_work *work;
+    struct epc_file_stamp stamp;
+};
+/** EPC_EIO: the key file cannot be read or holds no usable key (logged). May block. */
+enum epc_err epc_source_open(struct epc_source *s, struct epc_auth *a,
+                             const struct epc_cfg_issuer *is) EPC_MUST_CHECK;
+void epc_source_close(struct epc_source *s);
+void epc_source_reload(struct epc_source *s);
+
+struct epc_auth {
+    struct epc_shard *sh;
+    const struct epc_cfg_tokens *cfg;
+    struct epc_source *sources; /**< one for each issuer, in the order of the configuration */
+    struct epc_revocations revoked;
+    uint64_t longest_token_s;   /**< no issuer's tokens live longer, skew included */
+};
+
 /* ---- verdict -------------------------------------------------------------------------------- */
 
 struct epc_verdict {

@@ -56,7 +56,7 @@ static bool numeric_date(const json_t *claims, const char *name, uint64_t *out, 
 }
 
 static enum epc_err check_times(const json_t *claims, const struct epc_cfg_issuer *is,
-                                uint64_t now_s, uint64_t *exp_s, struct epc_verdict *v)
+                                uint64_t now_s, uint64_t *exp_s, uint64_t *iat_s, struct epc_verdict *v)
 {
     uint64_t exp, nbf, iat;
     bool has_exp, has_nbf, has_iat;
@@ -77,6 +77,7 @@ static enum epc_err check_times(const json_t *claims, const struct epc_cfg_issue
     if (is->max_lifetime_s && exp > start && exp - start > is->max_lifetime_s)
         return epc_verdict_invalid(v, "lifetime too long");
     *exp_s = exp;
+    *iat_s = iat;
     return EPC_OK;
 }
 
@@ -195,7 +196,7 @@ enum epc_err epc_claims_check(struct epc_identity **out, const json_t *claims,
         err = epc_verdict_invalid(v, "wrong audience");
         goto out;
     }
-    err = check_times(claims, issuer, now_s, &id->expires_at_s, v);
+    err = check_times(claims, issuer, now_s, &id->expires_at_s, &id->issued_at_s, v);
     if (err != EPC_OK)
         goto out;
     err = check_scope(claims, issuer, v);
@@ -209,7 +210,8 @@ enum epc_err epc_claims_check(struct epc_identity **out, const json_t *claims,
         goto out;
     id->wwsf = epc_str_dup(epc_str_c(wwsf));
     id->issuer = epc_str_dup(epc_str_c(issuer->issuer));
-    if (!id->wwsf || !id->issuer)
+    id->waf = issuer->waf ? epc_str_dup(epc_str_c(issuer->waf)) : NULL;
+    if (!id->wwsf || !id->issuer || (issuer->waf && !id->waf))
         err = EPC_ENOMEM;
 out:
     if (err == EPC_ENOMEM)
@@ -231,5 +233,6 @@ void epc_identity_free(struct epc_identity *id)
     free(id->impi);
     free(id->wwsf);
     free(id->issuer);
+    free(id->waf);
     free(id);
 }

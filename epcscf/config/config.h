@@ -64,24 +64,53 @@ struct epc_cfg_registration {
     uint32_t flow_loss_grace_ms;    /**< how long a registration outlives its connection */
 };
 
-/** tokens.issuers[] */
+/** tokens.issuers[]: keys come from jwks_file or jwks_url; an issuer with introspection_url alone has
+ *  opaque tokens only. */
 struct epc_cfg_issuer {
     char *issuer;
-    char *jwks_file;
-    char **algorithms;            /**< of ES256, RS256 */
+    char *jwks_file;              /**< NULL: none */
+    char *jwks_url;               /**< https, or http to a loopback literal; NULL: none */
+    char *introspection_url;      /**< RFC 7662; as jwks_url */
+    char *introspection_client_id, *introspection_secret_file;
+    char *ca_file;                /**< PEM, for both URLs; NULL: the system's */
+    char **algorithms;            /**< of ES256, ES384, RS256, PS256, EdDSA */
     size_t n_algorithms;
     char *audience;
     char *scope;                  /**< must be among the token's scopes; "" = not checked */
     char **wwsfs;                 /**< WWSF ids that may use this issuer */
     size_t n_wwsfs;
-    char *impi_claim, *impu_claim;
+    char *impi_claim, *impu_claim; /**< name, or path of names with dots between */
     uint32_t max_lifetime_s, skew_s;
+    char **home_domains;          /**< domains of the identities it may grant; none: not checked */
+    size_t n_home_domains;
+    char **origins;               /**< Origins that may bring its tokens; none: those of its WWSFs */
+    size_t n_origins;
+    char *realm, *authz_server;   /**< in challenges; NULL: those of tokens */
+    char *waf;                    /**< authorization-entity; NULL: registration.authorization_entity */
+};
+
+/** tokens.pools[]: subscriptions that one WWSF lends to its users (TS 33.203 X.4), each exactly one
+ *  IMPI and one IMPU. */
+struct epc_cfg_pool {
+    char *wwsf;
+    char **subscriptions;         /**< "impi impu", a blank between */
+    size_t n_subscriptions;
+    char *impi_range, *impu_range; /**< one number range each: "guest{0000-9999}@ims.test" */
+    char *file;                   /**< a subscription a line, as in subscriptions; # comments */
+    bool anonymous;               /**< its users are not known to anybody: Privacy is applied */
 };
 struct epc_cfg_tokens {
     struct epc_cfg_issuer *issuers;
     size_t n_issuers;
     char *realm;                  /**< for WWW-Authenticate: Bearer */
     char *authz_server;           /**< https URI; obligatory once an origin allows tokens */
+    struct epc_cfg_pool *pools;
+    size_t n_pools;
+    struct epc_pools *pool_index; /**< no key: made from pools by the loader; NULL without pools */
+    uint32_t http_timeout_ms;     /**< for one request to an issuer, name look-up included */
+    uint32_t jwks_refresh_s;      /**< how often keys are fetched, when the issuer names no max-age */
+    uint32_t keys_check_s;        /**< how often jwks_file is looked at for changes; 0: only on reload */
+    uint32_t introspection_cache_s; /**< how long an issuer's word on a token is kept, at most */
 };
 
 enum epc_gateway_kind { EPC_GATEWAY_RTPENGINE };
