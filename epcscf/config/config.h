@@ -56,12 +56,19 @@ struct epc_cfg_sip {
     char *token_key_file;         /**< 32 octets for flow tokens; NULL: a fresh key at each start */
 };
 
+/** What happens to calls when the token behind a registration ends. */
+enum epc_token_end { EPC_TOKEN_END_KEEP, EPC_TOKEN_END_RELEASE };
 struct epc_cfg_registration {
     uint32_t min_expires_s, max_expires_s;
     char *tna_integrity_protected;  /**< "auth-done" (TS 33.203 U) or "tls-yes" for cores that need it */
     char *authorization_entity_param; /**< name of the WAF parameter, NULL = not sent */
     char *authorization_entity;     /**< WAF identity to send */
     uint32_t flow_loss_grace_ms;    /**< how long a registration outlives its connection */
+    enum epc_token_end token_end_calls;
+    bool digest_deny_3gpp_access;   /**< TS 33.203 N.1 */
+    uint32_t await_auth_s;          /**< reg-await-auth: how long a challenge may wait for its answer */
+    uint32_t max_failures;          /**< refused credentials on a connection before it is closed */
+    bool strict_integrity;          /**< integrity-protected from a WIC: 403, not only removed */
 };
 
 /** tokens.issuers[]: keys come from jwks_file or jwks_url; an issuer with introspection_url alone has

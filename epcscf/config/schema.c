@@ -21,6 +21,7 @@ static const int reg_mode_bits[] = {EPC_MODE_DIGEST, EPC_MODE_TOKEN};
 static const char *const core_transports[] = {"auto", "udp", "tcp", NULL};
 static const char *const integrity_values[] = {"auth-done", "tls-yes", NULL};
 static const char *const jwt_algorithms[] = {"ES256", "RS256", NULL};
+static const char *const token_ends[] = {"keep", "release", NULL};
 static const char *const gateways[] = {"rtpengine", NULL};
 static const char *const policy_modes[] = {"required", "optional", "off", NULL};
 static const int policy_mode_values[] = {EPC_POLICY_REQUIRED, EPC_POLICY_OPTIONAL, EPC_POLICY_OFF};
@@ -163,6 +164,19 @@ static const struct cfg_key main_keys[] = {
     {"registration.flow_loss_grace_ms", CFG_U32, AT(registration.flow_loss_grace_ms), .min = 0,
      .max = 600000, .unit = "ms", .def = "5000",
      .help = "how long a registration outlives its connection"},
+    {"registration.token_end_calls", CFG_ENUM, AT(registration.token_end_calls),
+     .names = token_ends, .def = "keep",
+     .help = "calls at the end of a token that nobody renewed: `keep` them until they end by themselves, "
+             "with nothing new, or `release` them"},
+    {"registration.digest_deny_3gpp_access", CFG_BOOL, AT(registration.digest_deny_3gpp_access),
+     .def = "false", .help = "refuse Digest where the access network is a 3GPP one (TS 33.203 N.1)"},
+    {"registration.await_auth_s", CFG_U32, AT(registration.await_auth_s), .min = 1, .max = 3600,
+     .unit = "s", .def = "240",
+     .help = "how long the core's challenge may wait for its answer (reg-await-auth, TS 24.229 7.8)"},
+    {"registration.max_failures", CFG_U32, AT(registration.max_failures), .min = 1, .max = 1000,
+     .def = "10", .help = "refused credentials on one connection before it is closed"},
+    {"registration.strict_integrity", CFG_BOOL, AT(registration.strict_integrity), .def = "false",
+     .help = "answer 403 to a browser that writes `integrity-protected`; else it is removed"},
 
     {"tokens.issuers", CFG_MAPS, .need = CFG_NEED_TOKENS, AT(tokens.issuers),
      COUNT(tokens.n_issuers), .items = &issuer_table, .help = "who may issue tokens"},

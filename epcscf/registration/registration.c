@@ -74,7 +74,7 @@ void reg_tx_end(struct reg_tx *tx)
 
 bool reg_failed_attempt(struct reg_record *rec)
 {
-    if (++rec->failures < REG_FAILURES_MAX)
+    if (++rec->failures < rec->r->cfg->registration.max_failures)
         return false;
     struct epc_flow *f = rec->flow_open ? epc_wss_flow(rec->r->wss, rec->flow_id) : NULL;
     epc_count(EPC_C_REG_TOO_MANY_FAILURES);

@@ -22,6 +22,8 @@ struct epc_binding {
     uint64_t expires_at_ms;           /**< epc_now_ms() clock */
     uint64_t token_expires_at_s;      /**< wall clock; 0 in Digest mode */
     const char *charging_functions;   /**< P-Charging-Function-Addresses of the 200, or NULL */
+    bool anonymous;                   /**< pool user whom nobody knows: `Privacy: id` applies (RFC 3325 9.3) */
+    bool over;                        /**< the token has ended; only calls that are up go on */
 };
 
 /** Hook for rooms above: the binding is about to be forgotten (expired, de-registered, flow lost). */
@@ -42,6 +44,14 @@ void epc_reg_handle(struct epc_reg *r, struct epc_sip_in *in);
 typedef void epc_reg_checked_fn(void *arg, enum epc_err err, const struct epc_binding *b,
                                 const struct epc_cause *cause, const char *www_authenticate);
 void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn *done, void *arg);
+/** May the user of @p b assert @p uri (TS 24.229 5.2.6.3)? It may if @p uri is one of its identities,
+ *  the tel or sip companion of one (same number in the home domain), or fits a wildcarded one (TS 23.003
+ *  13.5). Pure, any thread that may read @p b.
+ *  @param uri addr-spec, any parameters. @param[out] asserted gives what to write into
+ *  P-Asserted-Identity, on true: free(); may be NULL. False also when out of memory. */
+bool epc_reg_may_assert(const struct epc_binding *b, struct epc_str uri, char **asserted);
+/** Wildcarded public identity: an expression between exclamation marks, nobody's own URI. */
+bool epc_reg_is_wildcard(struct epc_str impu);
 /** NULL when nobody is registered on that flow. */
 const struct epc_binding *epc_reg_by_flow(struct epc_reg *r, uint64_t flow_id);
 void epc_reg_flow_closed(struct epc_reg *r, uint64_t flow_id);

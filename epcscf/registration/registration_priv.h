@@ -9,8 +9,6 @@
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/url.h>
 
-/** Refused credentials on one connection before it is closed with 1008. */
-#define REG_FAILURES_MAX 10
 /** A REGISTER with more Authorization fields is refused. */
 #define REG_CREDENTIALS_MAX 8
 

@@ -24,19 +24,42 @@ static char *identity_uri(struct epc_str value)
     return v.p ? epc_auth_canonical_impu(v) : NULL;
 }
 
-/* P-Asserted-Identity: what the WIC prefers if it is registered, else the default identity. */
-static const char *assert_identity(const struct epc_binding *b, const char *preferred, const char *called)
+/* P-Asserted-Identity: what the WIC prefers if it is registered, else the default identity. Gives. */
+static char *assert_identity(const struct epc_binding *b, const char *preferred, const char *called)
 {
     const char *wish[] = {preferred, called};
+    char *as = NULL;
     for (size_t w = 0; w < EPC_ARRAY_LEN(wish); w++)
-        for (size_t i = 0; wish[w] && i < b->n_impus; i++) {
-            char *have = epc_auth_canonical_impu(epc_str_c(b->impus[i]));
-            bool same = have && strcmp(have, wish[w]) == 0;
-            free(have);
-            if (same)
-                return b->impus[i];
+        if (wish[w] && epc_reg_may_assert(b, epc_str_c(wish[w]), &as))
+            return as;
+    return b->n_impus ? strdup(b->impus[0]) : NULL;
+}
+
+/* Nobody knows who an anonymous user of a pool is; not even the pool's identity goes to the other side
+ * (RFC 3325 9.3). */
+static enum epc_err hide_identity(const struct epc_binding *b, msg_t *msg)
+{
+    if (!b->anonymous)
+        return EPC_OK;
+    struct epc_buf text = {0};
+    bool id = false;
+    for (unsigned i = 0;; i++) {
+        struct epc_str has = epc_sip_get(msg, "Privacy", i);
+        if (!has.p)
+            break;
+        while (has.p) {
+            struct epc_str value = epc_str_trim(epc_str_cut(&has, ';'));
+            id = id || epc_str_ieqc(value, "id");
+            if (value.n && !epc_str_ieqc(value, "none"))
+                epc_buf_printf(&text, "%s%.*s", text.n ? ";" : "", EPC_STR_ARG(value));
         }
-    return b->n_impus ? b->impus[0] : NULL;
+    }
+    if (!id)
+        epc_buf_printf(&text, "%sid", text.n ? ";" : "");
+    epc_sip_remove(msg, "Privacy");
+    enum epc_err err = text.failed ? EPC_ENOMEM : epc_sip_add(msg, "Privacy", "%s", text.p);
+    epc_buf_free(&text);
+    return err;
 }
 
 static char *new_icid(struct epc_sessions *ss)
@@ -86,27 +109,38 @@ static enum epc_err add_charging_vector(struct transfer *x, msg_t *msg, const ch
                        role, cfg->ioi);
 }
 
+static enum epc_err assert_caller(struct transfer *x, msg_t *msg, const struct epc_binding *b)
+{
+    char *pai = assert_identity(b, x->ppi, NULL);
+    enum epc_err err = pai ? epc_sip_add(msg, "P-Asserted-Identity", "<%s>", pai) : EPC_ENOMEM;
+    if (err == EPC_OK)
+        err = hide_identity(b, msg);
+    if (err == EPC_OK && x->s && !copy(&x->s->impu, pai))
+        err = EPC_ENOMEM;
+    free(pai);
+    return err;
+}
+
 static enum epc_err wic_initial(struct transfer *x, msg_t *msg, const struct epc_binding *b,
                                 struct epc_cause *cause)
 {
-    const char *pai = assert_identity(b, x->ppi, NULL);
     if (!b->service_route || !b->service_route[0]) {
         epc_cause_set(cause, 403, "TS 24.229 5.2.6.3", "no Service-Route from the registration");
         return EPC_EPOLICY;
     }
-    if (!pai || !(x->icid = new_icid(x->ss)))
+    if (!(x->icid = new_icid(x->ss)))
         return EPC_ENOMEM;
     /* Whatever route the WIC asked for, the core's own is the one that counts. */
     enum epc_err err = epc_sip_set_routes(msg, b->service_route);
     if (err == EPC_OK)
-        err = epc_sip_add(msg, "P-Asserted-Identity", "<%s>", pai);
+        err = assert_caller(x, msg, b);
     if (err == EPC_OK)
         err = add_charging_vector(x, msg, "orig-ioi");
     if (err == EPC_OK && b->charging_functions)
         err = epc_sip_add(msg, "P-Charging-Function-Addresses", "%s", b->charging_functions);
     if (err == EPC_OK && opens_dialog(x->method, sip_object(msg)))
         err = epc_sip_record_route(x->ss->sip, msg, EPC_LEG_WIC, epc_sip_in_flow(x->in));
-    if (err == EPC_OK && x->s && (!copy(&x->s->impu, pai) || !copy(&x->s->icid, x->icid)))
+    if (err == EPC_OK && x->s && !copy(&x->s->icid, x->icid))
         err = EPC_ENOMEM;
     return err;
 }
@@ -133,10 +167,12 @@ static enum epc_err core_initial(struct transfer *x, msg_t *msg, const struct ep
     enum epc_err err = epc_sip_record_route(x->ss->sip, msg, EPC_LEG_CORE, epc_sip_in_flow(x->in));
     if (err != EPC_OK)
         return err;
-    if (x->s && b &&
-        (!copy(&x->s->impu, assert_identity(b, x->called_party, NULL)) || !copy(&x->s->icid, x->icid)))
-        return EPC_ENOMEM;
-    return EPC_OK;
+    if (!x->s || !b)
+        return EPC_OK;
+    char *impu = assert_identity(b, x->called_party, NULL);
+    bool kept = impu && copy(&x->s->impu, impu) && copy(&x->s->icid, x->icid);
+    free(impu);
+    return kept ? EPC_OK : EPC_ENOMEM;
 }
 
 bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, struct epc_cause *cause)
@@ -168,9 +204,13 @@ static void wic_response(struct transfer *x, msg_t *msg, int status, char *ppi)
 {
     const struct epc_binding *b = epc_reg_by_flow(x->ss->reg, epc_sip_in_flow(x->in));
     enum epc_err err = EPC_OK;
-    const char *pai = b ? assert_identity(b, ppi, x->called_party) : NULL;
-    if (pai && status > 100)
+    char *pai = b ? assert_identity(b, ppi, x->called_party) : NULL;
+    if (pai && status > 100) {
         err = epc_sip_add(msg, "P-Asserted-Identity", "<%s>", pai);
+        if (err == EPC_OK)
+            err = hide_identity(b, msg);
+    }
+    free(pai);
     if (err == EPC_OK && x->icid && status / 100 == 2)
         err = add_charging_vector(x, msg, "term-ioi");
     if (err != EPC_OK)

@@ -315,6 +315,15 @@ void epc_sessions_registration_gone(struct epc_sessions *ss, uint64_t flow_id, c
     release_flow(ss, flow_id, RELEASE_BOTH, &cause, reason);
 }
 
+bool epc_sessions_busy(struct epc_sessions *ss, uint64_t flow_id)
+{
+    const struct flow_calls *f = calls_of(ss, flow_id);
+    const struct epc_session *s = f ? f->first : NULL;
+    while (s && s->state == CALL_ENDING)
+        s = s->flow_next;
+    return s != NULL;
+}
+
 struct release_all {
     const struct epc_cause *cause;
     const char *reason;

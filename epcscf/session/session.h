@@ -38,6 +38,8 @@ void epc_sessions_ack(struct epc_sessions *ss, enum epc_leg from, uint64_t flow_
 void epc_sessions_flow_closed(struct epc_sessions *ss, uint64_t flow_id);
 /** The registration of that flow ended: its calls are released both ways (TS 24.229 5.2.8). */
 void epc_sessions_registration_gone(struct epc_sessions *ss, uint64_t flow_id, const char *why);
+/** Are there calls on that flow? */
+bool epc_sessions_busy(struct epc_sessions *ss, uint64_t flow_id);
 /** Release every call (shutdown), with Reason. */
 void epc_sessions_release_all(struct epc_sessions *ss, const char *why);
 

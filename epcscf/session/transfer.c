@@ -586,7 +586,7 @@ void epc_sessions_request(struct epc_sessions *ss, struct epc_sip_in *in)
     }
     if (epc_sip_in_leg(in) == EPC_LEG_CORE) {
         const struct epc_binding *b = epc_reg_by_flow(ss->reg, epc_sip_in_flow(in));
-        if (!b)
+        if (!b || b->over)
             refuse(in, 480, "TS 24.229 5.2.6.4", "user is not registered here");
         else
             initial_request(ss, in, b);

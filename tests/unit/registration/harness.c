@@ -444,7 +444,7 @@ int bench_setup(void **state)
     bench.cfg.registration = (struct epc_cfg_registration){
         .min_expires_s = 60, .max_expires_s = 3600, .tna_integrity_protected = "auth-done",
         .authorization_entity_param = "authorization-entity", .authorization_entity = "waf.test",
-        .flow_loss_grace_ms = 20000};
+        .flow_loss_grace_ms = 20000, .await_auth_s = 240, .max_failures = REG_FAILURES_MAX};
     assert_int_equal(epc_auth_create(&bench.auth, (void *)&thing[0], &bench.cfg.tokens), EPC_OK);
     assert_int_equal(
         epc_reg_create(&bench.reg, (void *)&thing[0], (void *)&thing[1], bench.auth, &bench.cfg), EPC_OK);

@@ -13,6 +13,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+/* registration.max_failures on the bench */
+#define REG_FAILURES_MAX 10
+
 /* A request of a WIC and what became of it. */
 struct bench_in {
     int status;        /* final answer */

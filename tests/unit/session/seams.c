@@ -275,6 +275,8 @@ const struct epc_binding *epc_reg_by_flow(struct epc_reg *r, uint64_t flow_id)
 {
     (void)r;
     binding.flow_id = flow_id;
+    binding.anonymous = seam.anonymous;
+    binding.over = seam.over;
     binding.service_route = seam.no_service_route ? no_route : service_route;
     return seam.registered ? &binding : NULL;
 }

@@ -54,7 +54,7 @@ struct seams {
     int n_gw, restores;
     struct epc_policy_session *rx[SEAM_MAX];
     int n_rx, n_rx_requests;
-    bool registered, no_service_route, out_fails;
+    bool registered, no_service_route, out_fails, anonymous, over;
 };
 extern struct seams seam;
 extern struct epc_policy_client seam_policy;

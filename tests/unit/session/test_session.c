@@ -503,6 +503,54 @@ static void message_passes(void **state)
     assert_string_equal(body(in->answer[0]), ""); /* the WIC's SDP stays at the edge */
 }
 
+static void expect_header(msg_t *msg, const char *name, const char *value)
+{
+    struct epc_str v = epc_sip_get(msg, name, 0);
+    if (!epc_str_eqc(v, value))
+        fail_msg("%s: '%.*s', not '%s'", name, EPC_STR_ARG(v), value);
+}
+
+/* The identities behind are registration's business; here stands which one is written. */
+static void preferred_identity(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header, *asserted, *privacy;
+        bool anonymous;
+    } rows[] = {
+        {"P-Preferred-Identity: \"A\" <tel:+1-555-0001>\r\n", "<tel:+15550001>", "", false},
+        {"P-Preferred-Identity: <sip:+15550001@ims.test;user=phone>\r\n", "<tel:+15550001>", "", false},
+        {"P-Preferred-Identity: <sip:mallory@ims.test>\r\n", "<sip:alice@ims.test>", "", false},
+        {"Privacy: user\r\n", "<sip:alice@ims.test>", "user", false},
+        {NULL, "<sip:alice@ims.test>", "id", true},
+        {"Privacy: none\r\n", "<sip:alice@ims.test>", "id", true},
+        {"Privacy: user;critical\r\n", "<sip:alice@ims.test>", "user;critical;id", true},
+        {"Privacy: id\r\n", "<sip:alice@ims.test>", "id", true},
+    };
+    for (int i = 0; i < (int)EPC_ARRAY_LEN(rows); i++) {
+        seam.anonymous = rows[i].anonymous;
+        epc_sessions_request(ss, request(EPC_LEG_WIC, "MESSAGE", 1, NULL, "caller", NULL, rows[i].header));
+        expect_header(seam.out[i]->msg, "P-Asserted-Identity", rows[i].asserted);
+        expect_header(seam.out[i]->msg, "Privacy", rows[i].privacy);
+        seam_respond(seam.out[i], 200, "callee", NULL, NULL);
+    }
+    /* and when an anonymous user answers */
+    struct epc_sip_in *in = receive(EPC_LEG_CORE, "MESSAGE", 1, NULL, "core", NULL);
+    seam_respond(seam.out[EPC_ARRAY_LEN(rows)], 200, "callee", NULL, NULL);
+    expect_header(in->answer[0], "Privacy", "id");
+}
+
+static void nothing_new_after_the_end_of_the_token(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    seam.over = true;
+    assert_int_equal(receive(EPC_LEG_CORE, "MESSAGE", 1, NULL, "core", NULL)->final, 480);
+    assert_true(epc_sessions_busy(ss, 1));
+    bye(EPC_LEG_CORE, "callee", "caller");
+    assert_false(epc_sessions_busy(ss, 1));
+}
+
 static void bye_behind_a_pending_answer(void **state)
 {
     (void)state;
@@ -920,6 +968,8 @@ int main(void)
         TEST(answer_in_183_then_200),
         TEST(offer_in_200_answer_in_ack),
         TEST(message_passes),
+        TEST(preferred_identity),
+        TEST(nothing_new_after_the_end_of_the_token),
         TEST(bye_behind_a_pending_answer),
         TEST(subscribe_dialog_keeps_to_the_core),
         TEST(offers_cross),
