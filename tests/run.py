@@ -125,7 +125,11 @@ def clang():
 def peers():
     install("build", "peers")
     built("dev")
-    return scenarios(sys.executable, os.path.join(TESTS, "lab", "peers.py"), "--preset", "dev")
+    passed = failed = 0
+    for program in ("peers.py", "ims.py"):
+        p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", program), "--preset", "dev")
+        passed, failed = passed + p, failed + f
+    return passed, failed
 
 
 def fault():

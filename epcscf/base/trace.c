@@ -23,14 +23,37 @@ bool epc_trace_on(void)
 static const struct {
     const char *mark;
     bool line_start;
+    const char *with; /* the header is a secret only where it holds this */
 } secrets[] = {
-    {"authorization:", true},
-    {"proxy-authorization:", true},
-    {"a=ice-pwd:", false},
-    {"a=crypto:", false},
-    {"\"ice-pwd\":\"", false},
-    {"access_token=", false},
+    {"authorization:", true, NULL},
+    {"proxy-authorization:", true, NULL},
+    /* An S-CSCF puts the session keys CK and IK beside an AKA challenge (TS 24.229 5.4.1.2.1). */
+    {"www-authenticate:", true, "aka"},
+    {"a=ice-pwd:", false, NULL},
+    {"a=crypto:", false, NULL},
+    {"\"ice-pwd\":\"", false, NULL},
+    {"access_token=", false, NULL},
 };
+
+/* The end of a header field whose value begins at from, continuation lines included. */
+static size_t header_end(const char *text, size_t n, size_t from)
+{
+    size_t i = from;
+    while (i < n && !(text[i] == '\n' && (i + 1 >= n || (text[i + 1] != ' ' && text[i + 1] != '\t'))))
+        i++;
+    if (i > 0 && i <= n && text[i - 1] == '\r')
+        i--;
+    return i;
+}
+
+static bool holds(const char *text, size_t n, const char *what)
+{
+    size_t m = strlen(what);
+    for (size_t i = 0; i + m <= n; i++)
+        if (strncasecmp(text + i, what, m) == 0)
+            return true;
+    return false;
+}
 
 static size_t secret_end(const char *text, size_t n, size_t from)
 {
@@ -56,6 +79,9 @@ void epc_mask_secrets(struct epc_buf *out, const char *text, size_t n)
             if (secrets[k].line_start && !at_start)
                 continue;
             if (n - i >= m && strncasecmp(text + i, secrets[k].mark, m) == 0) {
+                if (secrets[k].with &&
+                    !holds(text + i, header_end(text, n, i + m) - i, secrets[k].with))
+                    continue;
                 hit = m;
                 whole_line = secrets[k].line_start;
                 break;
@@ -69,10 +95,7 @@ void epc_mask_secrets(struct epc_buf *out, const char *text, size_t n)
         epc_buf_add(out, text + kept, i - kept);
         /* Digest parameters hold quotes: the whole header line goes, continuation lines too. */
         if (whole_line) {
-            while (i < n && !(text[i] == '\n' && (i + 1 >= n || (text[i + 1] != ' ' && text[i + 1] != '\t'))))
-                i++;
-            if (i > 0 && i <= n && text[i - 1] == '\r')
-                i--;
+            i = header_end(text, n, i);
             epc_buf_adds(out, " ");
         } else
             i = secret_end(text, n, text[i < n ? i : n - 1] == '"' ? i + 1 : i);

@@ -3,6 +3,10 @@
 DOMAIN = "ims.test"
 
 CORE = ("127.0.0.2", 4060)        # Kamailio: I-CSCF, S-CSCF, registrar
+SCSCF = ("127.0.0.2", 4061)       # of the second core; its I-CSCF is at CORE
+CDP = ("127.0.0.2", 3868)         # its Diameter side
+HSS = ("127.0.0.7", 3868)
+HSS_CONTROL = ("127.0.0.7", 3869)
 EPCSCF_CORE = ("127.0.0.3", 5060)  # shard i adds i to the port
 ACCESS_MEDIA = "127.0.0.1"
 CORE_MEDIA = "127.0.0.4"
@@ -26,4 +30,17 @@ PCRF_IDENTITY = "pcrf.ims.test"
 USERS = {
     "alice": ("wonderland", "alice@ims.test", ["sip:alice@ims.test", "tel:+15550001"]),
     "bob": ("builder", "bob@ims.test", ["sip:bob@ims.test"]),
+}
+
+# Subscribers of the HSS (the second core): IMPI: scheme, secret and the identities of the implicit
+# registration set. "!" marks a barred one, a regular expression between "!" a wildcarded one.
+SUBSCRIBERS = {
+    "alice@ims.test": {"password": "wonderland",
+                       "impus": ["sip:alice@ims.test", "tel:+15550001"],
+                       "barred": ["sip:alice-private@ims.test"],
+                       "wildcarded": ["sip:alice-!.*!@ims.test"]},
+    "bob@ims.test": {"password": "builder", "impus": ["sip:bob@ims.test"]},
+    "carol@ims.test": {"k": "465b5ce8b199b49faa5f0a2ee238a6bc",
+                       "opc": "cd63cb71954a9f4e48a5994e37a02baf",
+                       "impus": ["sip:carol@ims.test"]},
 }

@@ -8,6 +8,7 @@ from .baresip import Baresip
 from .capture import Capture
 from .certs import Certificates
 from .epcscf import GAUGES, ROOT, Epcscf
+from .imscore import Hss, ImsCore
 from .kamailio import Kamailio
 from .pcrf import Pcrf
 from .process import Component
@@ -21,11 +22,13 @@ class Lab:
     """with Lab() as lab: ... — everything is running inside, everything is stopped after."""
 
     def __init__(self, var=DEFAULT_VAR, shards=1, policy="required", preset="release",
-                 capture=True, say=lambda text: None):
+                 capture=True, say=lambda text: None, core="simple"):
+        """core: "simple", one registrar without a database, or "ims", with S-CSCF modules and HSS."""
         self.var = os.path.abspath(var)
         self.say = say
         self.certs = Certificates(self.var)
-        self.kamailio = Kamailio(self.var)
+        self.hss = Hss(self.var) if core == "ims" else None
+        self.kamailio = ImsCore(self.var, self.hss) if core == "ims" else Kamailio(self.var)
         self.rtpengine = Rtpengine(self.var)
         fdx = os.path.join(ROOT, "build", preset, "fdx")
         self.pcrf = Pcrf(self.var, fdx, self.certs)
@@ -34,6 +37,8 @@ class Lab:
         self.capture = Capture(self.var, shards)
         # What others connect to comes first; the daemon starts last and stops first.
         self.components = [self.kamailio, self.rtpengine, self.pcrf, self.baresip, self.epcscf]
+        if self.hss:
+            self.components.insert(0, self.hss)
         if capture:
             self.components.insert(0, self.capture)
         self._lock = None

@@ -161,7 +161,11 @@ class Wic:
 
     def __init__(self, user="alice", **ws):
         self.user = user
-        self.password, self.impi, self.impus = a.USERS[user]
+        if user in a.USERS:
+            self.password, self.impi, self.impus = a.USERS[user]
+        else:  # known to the HSS alone
+            self.password, self.impi = None, f"{user}@{a.DOMAIN}"
+            self.impus = a.SUBSCRIBERS[self.impi]["impus"]
         self.impu = self.impus[0]
         self.ws = WebSocket(**ws)
         self.host = token() + ".invalid"
@@ -262,13 +266,26 @@ class Wic:
         return self.register(f"Bearer {jwt}", **options)
 
     def register_digest(self, password=None, **options):
-        shell = (f'Digest username="{self.impi}", realm="{a.DOMAIN}", uri="sip:{a.DOMAIN}", '
-                 'nonce="", response=""')
-        first = self.register(shell, **options)
+        first = self.register(self.shell(), **options)
         if first.status != 401:
             return first
         return self.register(digest(first.get("WWW-Authenticate"), "REGISTER", f"sip:{a.DOMAIN}",
                                     self.impi, password or self.password), **options)
+
+    def shell(self):
+        """Digest credentials that only say who we are (TS 24.229 5.1.1.2.2)."""
+        return (f'Digest username="{self.impi}", realm="{a.DOMAIN}", uri="sip:{a.DOMAIN}", '
+                'nonce="", response=""')
+
+    def register_aka(self, client, shell=None, **options):
+        """With a USIM (an aka.AkaClient), through a resynchronisation where one is needed."""
+        answer = self.register(shell or self.shell(), **options)
+        for _ in range(2):
+            if answer.status != 401:
+                break
+            answer = self.register(client.answer(answer.get("WWW-Authenticate"),
+                                                 f"sip:{a.DOMAIN}"), **options)
+        return answer
 
     def unregister(self, authorization=None):
         return self.register(authorization, expires=0)

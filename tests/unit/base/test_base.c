@@ -124,6 +124,10 @@ static void secrets_are_masked(void **state)
     check_mask("authorization: Digest a=\"b\",\r\n response=\"c\"\r\nVia: y\r\n",
                "authorization: ***\r\nVia: y\r\n");
     check_mask("Proxy-Authorization:x", "Proxy-Authorization: ***");
+    check_mask("WWW-Authenticate: Digest nonce=\"n\", algorithm=AKAv1-MD5,\r\n ik=\"a\", ck=\"b\"\r\nVia: y\r\n",
+               "WWW-Authenticate: ***\r\nVia: y\r\n");
+    check_mask("WWW-Authenticate: Digest nonce=\"n\", algorithm=MD5\r\nTo: aka\r\n",
+               "WWW-Authenticate: Digest nonce=\"n\", algorithm=MD5\r\nTo: aka\r\n");
     check_mask("m=audio\r\na=ice-pwd:secret\r\na=mid:0\r\n", "m=audio\r\na=ice-pwd:***\r\na=mid:0\r\n");
     check_mask("{\"sdp\":\"a=ice-pwd:secret\\r\\na=mid:0\"}", "{\"sdp\":\"a=ice-pwd:***\\r\\na=mid:0\"}");
     check_mask("a=crypto:1 AES inline:key\nx", "a=crypto:***\nx");

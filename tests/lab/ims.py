@@ -1,0 +1,393 @@
+"""Registrations through the daemon at a core of S-CSCF modules and an HSS (the lab's second core):
+each authentication scheme, what the HSS says, what the core withdraws, what happens when a part of the
+core is away."""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from epclab import addresses as a
+from epclab import tokens
+from epclab.aka import AkaClient, parameters
+from epclab.checks import check_capture, check_core_side, check_leaks
+from epclab.lab import DEFAULT_VAR, Lab
+from epclab.milenage import Milenage, Usim
+from epclab.runner import Runner, check, equal
+from epclab.sipmsg import digest, split_list, uri_of
+from epclab.wait import LabError, expect, poll
+from epclab.wic import Wic
+
+HOME = f"sip:{a.DOMAIN}"
+PHONE = f"sip:phone@{a.DOMAIN}"
+CAROL = a.SUBSCRIBERS["carol@ims.test"]
+
+
+class Bench:
+    """The lab and what the scenarios need of it again and again."""
+
+    def __init__(self, lab):
+        self.lab, self.core, self.hss = lab, lab.kamailio, lab.hss
+        self.open = []
+
+    def begin(self):
+        self.core.trust(True)
+        self.lab.baresip.answer_mode("auto")
+        self.mark, self.core_mark = self.lab.epcscf.log_size(), self.core.log_size()
+        self.before = self.lab.epcscf.metrics()
+
+    def end(self):
+        """Close what is open, withdraw what the core still holds; then nothing may be held."""
+        for wic in self.open:
+            wic.close()
+        self.open = []
+        if self.core.alive() and self.hss.alive():
+            for impi in a.SUBSCRIBERS:
+                if self.hss.registered(impi):
+                    self.hss.deregister(impi)
+        self.lab.settle(15)
+
+    def wic(self, user="alice", **ws):
+        wic = Wic(user, **ws)
+        self.open.append(wic)
+        return wic
+
+    def token(self, user="alice", **changes):
+        kid = tokens.first_kid(os.path.join(self.lab.var, "epcscf", "wwsf-jwks.json"))
+        return tokens.sign(tokens.claims(user, **changes), "ES256",
+                           self.lab.certs.path("wwsf-key.pem"), kid)
+
+    def registered(self, user="alice"):
+        wic = self.wic(user)
+        equal(wic.register_digest().status, 200, f"Digest registration of {user}")
+        return wic
+
+    def protections(self):
+        """What the S-CSCF saw as integrity-protected since the scenario began, in order."""
+        return [re.search(r"protected=(\S+)", line).group(1)
+                for line in self.core.log_lines("event=scscf-register", self.core_mark)]
+
+    def counted(self, name, by=1):
+        grown = self.lab.epcscf.metrics().get(name, 0) - self.before.get(name, 0)
+        check(grown >= by, f"counter {name} grew by {grown:.0f}, expected at least {by}")
+
+    def logged(self, pattern):
+        return self.lab.epcscf.wait_log(re.compile(pattern, re.I), self.mark)
+
+
+# ---- the peers themselves ------------------------------------------------------------------------------
+
+def milenage_agrees(bench):
+    """Ours, a test set of TS 35.208 (4.3, set 1) and an independent implementation."""
+    h = bytes.fromhex
+    k, rand, sqn, amf = (h(CAROL["k"]), h("23553cbe9637a89d218ae64dae47bf35"), h("ff9bb4d0b607"),
+                         h("b9b9"))
+    m = Milenage.of_op(k, h("cdc202d5123e20f62b6d676ac72cb318"))
+    found = {name: value.hex() for name, value in (
+        ("opc", m.opc), ("f1", m.f1(rand, sqn, amf)), ("f1*", m.f1star(rand, sqn, amf)),
+        ("f2", m.f2(rand)), ("f3", m.f3(rand)), ("f4", m.f4(rand)), ("f5", m.f5(rand)),
+        ("f5*", m.f5star(rand)))}
+    equal(found, {"opc": CAROL["opc"], "f1": "4a9ffac354dfafb3", "f1*": "01cfaf9ec4e871e9",
+                  "f2": "a54211d5e3ba50bf", "f3": "b40ba9a3c58b2a05bbf0d987b21bf8cb",
+                  "f4": "f769bcd751044604127672711c6d3441", "f5": "aa689c648370",
+                  "f5*": "451e8beca43b"}, "test set 1")
+    for number in range(4):
+        rand, opc = os.urandom(16), os.urandom(16)
+        number = int.from_bytes(os.urandom(5), "big") << 5
+        usim = Usim(k, opc, number + 64)
+        challenge, xres, ck, ik = usim.vector(rand, number.to_bytes(6, "big"))
+        kind, auts = usim.answer(rand, challenge[16:])
+        equal(kind, "auts", "an old sequence number")
+        said = _auc_gen(k, opc, rand, "-s", str(number), "-f", "8000")
+        equal((said["AUTN"], said["RES"], said["CK"], said["IK"]),
+              (challenge[16:].hex(), xres.hex(), ck.hex(), ik.hex()), "osmo-auc-gen")
+        said = _auc_gen(k, opc, rand, "-A", auts.hex())
+        check(str(number + 64) in said["text"], f"osmo-auc-gen reads AUTS as {said['text']}")
+
+
+def _auc_gen(k, opc, rand, *more):
+    done = subprocess.run(["osmo-auc-gen", "-3", "-a", "milenage", "-k", k.hex(), "--opc", opc.hex(),
+                           "-r", rand.hex(), *more], capture_output=True, text=True)
+    check(done.returncode == 0, f"osmo-auc-gen failed: {done.stderr}")
+    found = dict(re.findall(r"^([\w .]+):\s*(\S+)", done.stdout, re.M))
+    found["text"] = done.stdout
+    return found
+
+
+# ---- SIP Digest ----------------------------------------------------------------------------------------
+
+def digest_registration(bench):
+    wic = bench.wic()
+    first = wic.register(wic.shell())
+    equal(first.status, 401, "REGISTER without an answer")
+    challenge = parameters(first.get("WWW-Authenticate"))
+    equal((challenge["realm"], challenge["algorithm"], challenge["qop"]), (a.DOMAIN, "MD5", "auth"),
+          "the challenge")
+    answer = wic.register(digest(first.get("WWW-Authenticate"), "REGISTER", HOME, wic.impi,
+                                 wic.password))
+    equal(answer.status, 200, f"the answer to the challenge ({answer.first})")
+    equal(bench.protections(), ["-", "tls-pending"], "integrity-protected at the S-CSCF")
+    check(bench.hss.registered(wic.impi), "the HSS has the user as registered")
+    check("reg-id" in answer.get("Contact") and wic.instance in answer.get("Contact"),
+          f"Contact: {answer.get('Contact')}")
+    equal(wic.service_route, [f"<sip:orig@{a.SCSCF[0]}:{a.SCSCF[1]};lr>"], "Service-Route")
+    check(not answer.all("P-Charging-Function-Addresses"), "charging addresses reached the WIC")
+
+
+def digest_wrong_password(bench):
+    wic = bench.wic()
+    equal(wic.register_digest("not-it").status, 403, "a wrong password")
+    bench.counted("registrations_refused")
+    check(not bench.hss.registered(wic.impi), "the HSS has the user as registered")
+    equal(wic.register_digest().status, 200, "then the right one, on the same connection")
+
+
+def digest_stale_nonce(bench):
+    wic = bench.wic()
+    first = wic.register(wic.shell())
+    stale = re.sub(r'nonce="[^"]*"', 'nonce="00112233445566778899aabbccddeeff"',
+                   first.get("WWW-Authenticate"))
+    again = wic.register(digest(stale, "REGISTER", HOME, wic.impi, wic.password))
+    equal(again.status, 401, "an answer to a nonce that the core does not know")
+    final = wic.register(digest(again.get("WWW-Authenticate"), "REGISTER", HOME, wic.impi,
+                                wic.password))
+    equal(final.status, 200, "the answer to the new nonce")
+
+
+def digest_refresh(bench):
+    wic = bench.registered()
+    bound = bench.lab.epcscf.gauges()["registrations"]
+    answer = wic.register_digest()
+    equal(answer.status, 200, f"refresh ({answer.first})")
+    equal(bench.protections(), ["-", "tls-pending", "tls-yes", "tls-yes"],
+          "integrity-protected at the S-CSCF")
+    equal(bench.lab.epcscf.gauges()["registrations"], bound, "bindings after the refresh")
+    last = wic.register_digest(expires=0)
+    equal(last.status, 200, f"de-registration ({last.first})")
+    check(poll(lambda: not bench.hss.registered(wic.impi), 5), "the HSS still has the user")
+
+
+def digest_unknown_user(bench):
+    wic = bench.wic()
+    wic.impi = "mallory@ims.test"
+    equal(wic.register(wic.shell()).status, 403, "an IMPI that the HSS does not know")
+    wic = bench.wic()
+    answer = wic.register(wic.shell(), impu="sip:bob@ims.test")
+    equal(answer.status, 403, "another's public identity")
+
+
+# ---- AKA -------------------------------------------------------------------------------------------------
+
+def aka_client(**changes):
+    return AkaClient("carol@ims.test", CAROL["k"], CAROL["opc"], **changes)
+
+
+def aka_registration(bench):
+    wic, client = bench.wic("carol"), aka_client()
+    first = wic.register(wic.shell())
+    equal(first.status, 401, "REGISTER without an answer")
+    challenge = first.get("WWW-Authenticate")
+    given = parameters(challenge)
+    equal(given["algorithm"], "AKAv1-MD5", "algorithm")
+    check("ik" not in given and "ck" not in given, "the WIC must not see the session keys")
+    answer = wic.register(client.answer(challenge, HOME))
+    equal(client.outcome[0], "ok", "AUTN is the HSS's")
+    equal(answer.status, 200, f"the answer to the challenge ({answer.first})")
+    for key in client.outcome[2:]:
+        check(key.hex() not in str(first).lower(), "a session key reached the WIC")
+        check(key.hex() not in bench.lab.epcscf.log_text(bench.mark).lower(),
+              "a session key is in the daemon's log")
+    bench.aka_keys = [key.hex() for key in client.outcome[2:]]
+
+
+def aka_wrong_key(bench):
+    wic = bench.wic("carol")
+    answer = wic.register(wic.shell())
+    other = AkaClient("carol@ims.test", "00" * 16, CAROL["opc"])
+    refused = wic.register(other.answer(answer.get("WWW-Authenticate"), HOME))
+    equal(other.outcome, ("mac",), "a USIM with another key")
+    equal(refused.status, 403, "an answer without the key")
+
+
+def aka_resynchronisation(bench):
+    """The USIM is ahead of the HSS: AUTS goes to the HSS, which starts again from there."""
+    wic, client = bench.wic("carol"), aka_client(sqn=0x1000000)
+    bench.hss.ask("sqn", "carol@ims.test", "20")
+    answer = wic.register(wic.shell())
+    again = wic.register(client.answer(answer.get("WWW-Authenticate"), HOME))
+    equal(client.outcome[0], "auts", "an old sequence number")
+    equal(again.status, 401, "a new challenge after AUTS")
+    final = wic.register(client.answer(again.get("WWW-Authenticate"), HOME))
+    equal(client.outcome[0], "ok", "the new sequence number")
+    equal(final.status, 200, f"the answer to it ({final.first})")
+    check(bench.core.log_lines("event=resynchronised", bench.core_mark), "no resynchronisation")
+
+
+# ---- trusted node authentication ---------------------------------------------------------------------
+
+def token_registration(bench):
+    wic = bench.wic()
+    answer = wic.register_token(bench.token())
+    equal(answer.status, 200, f"REGISTER with a token ({answer.first})")
+    equal(bench.protections(), ["auth-done"], "integrity-protected at the S-CSCF")
+    check(bench.hss.registered(wic.impi), "the HSS has the user as registered")
+
+
+def core_does_not_trust(bench):
+    bench.core.trust(False)
+    wic = bench.wic()
+    answer = wic.register_token(bench.token())
+    equal(answer.status, 500, f"REGISTER with a token ({answer.first})")
+    check(not answer.all("WWW-Authenticate"), "the core's challenge reached the WIC")
+    bench.counted("registrations_tna_challenged")
+    bench.logged("tna_challenged")
+    bench.core.trust(True)
+    equal(wic.register_token(bench.token()).status, 200, "when the core trusts again")
+
+
+# ---- identities --------------------------------------------------------------------------------------
+
+def asserted(bench, wic, preferred=None, from_=None):
+    """The P-Asserted-Identity that the S-CSCF saw on an INVITE of the WIC's."""
+    mark = bench.core.log_size()
+    extra = [("P-Preferred-Identity", f"<{preferred}>")] if preferred else []
+    call = wic.invite(PHONE, extra=extra, from_=from_)
+    status = call.result().status
+    if status == 200:
+        equal(call.bye().status, 200, "BYE")
+    seen = re.findall(r"event=originating method=INVITE pai=(\S+)",
+                      "\n".join(bench.core.log_lines("event=originating", mark)))
+    check(seen, f"{preferred}: no INVITE at the S-CSCF (the WIC got {status})")
+    return seen[0]
+
+
+def associated(answer):
+    return [uri_of(v) for x in answer.all("P-Associated-URI") for v in split_list(x)]
+
+
+def implicit_set(bench):
+    """One REGISTER registers them all; each may be asserted, a stranger's may not."""
+    wic = bench.wic()
+    answer = wic.register_digest()
+    facts = a.SUBSCRIBERS[wic.impi]
+    equal(associated(answer), facts["impus"] + facts["wildcarded"], "P-Associated-URI")
+    for preferred, wanted in ((None, wic.impu), ("tel:+15550001", "tel:+15550001"),
+                              ("sip:bob@ims.test", wic.impu)):
+        equal(asserted(bench, wic, preferred), wanted, f"asserted for {preferred}")
+
+
+def barred_identity(bench):
+    """It may register, for there are others in its set (TS 29.228 6.1.1.1), but is never asserted."""
+    barred = a.SUBSCRIBERS["alice@ims.test"]["barred"][0]
+    wic = bench.wic()
+    answer = wic.register_digest(impu=barred)
+    equal(answer.status, 200, f"REGISTER of a barred identity ({answer.first})")
+    check(barred not in associated(answer), "a barred identity in P-Associated-URI")
+    equal(asserted(bench, wic, barred, from_=barred), wic.impu, "asserted for a barred identity")
+
+
+def wildcarded_identity(bench):
+    """Whatever matches the expression between the marks (TS 23.003 13.4B) may be asserted."""
+    wic = bench.registered()
+    equal(asserted(bench, wic, "sip:alice-77@ims.test"), "sip:alice-77@ims.test",
+          "asserted for an identity of the wildcard")
+    equal(asserted(bench, wic, "sip:alicia@ims.test"), wic.impu, "asserted for one outside of it")
+
+
+# ---- what the core withdraws ------------------------------------------------------------------------
+
+def deregistered_by_the_wic(bench):
+    wic = bench.registered()
+    equal(wic.register_digest(expires=0).status, 200, "de-registration")
+    check(poll(lambda: not bench.hss.registered(wic.impi), 5), "the HSS still has the user")
+    expect(lambda: bench.lab.epcscf.gauges()["registrations"] == 0, 5, "the binding was not dropped")
+
+
+# ---- parts of the core that are away -----------------------------------------------------------------
+
+def hss_away(bench):
+    bench.hss.stop()
+    bench.core.wait_cx(False)
+    wic = bench.wic()
+    answer = wic.register_digest()
+    check(answer.status in (403, 480, 500, 503, 504), f"REGISTER without an HSS: {answer.first}")
+    bench.counted("registrations_refused")
+    bench.hss.start()
+    bench.core.wait_cx()
+    equal(wic.register_digest().status, 200, "when the HSS is back")
+
+
+def core_restart(bench):
+    """A core that forgot everything: the refresh registers anew."""
+    wic = bench.registered()
+    bench.core.kill()
+    answer = wic.register(wic.shell())
+    check(answer.status in (408, 500, 503, 504), f"REGISTER without a core: {answer.first}")
+    bench.hss.ask("forget")
+    bench.core.start()
+    equal(wic.register_digest().status, 200, "when the core is back")
+    call = wic.invite(PHONE)
+    equal(call.result().status, 200, "a call after that")
+    equal(call.bye().status, 200, "BYE")
+
+
+SCENARIOS = (milenage_agrees, digest_registration, digest_wrong_password, digest_stale_nonce,
+             digest_refresh, digest_unknown_user, aka_registration, aka_wrong_key,
+             aka_resynchronisation, token_registration, core_does_not_trust, implicit_set,
+             barred_identity, wildcarded_identity, deregistered_by_the_wic, hss_away, core_restart)
+
+
+def one(bench, scenario):
+    bench.begin()
+    try:
+        scenario(bench)
+    except LabError as e:
+        if not getattr(e, "log", None):
+            e.log = bench.core.log
+        raise
+    finally:
+        bench.end()
+
+
+def session_keys_stay_in_the_core(bench):
+    """They did cross between the S-CSCF and the eP-CSCF, and nowhere else."""
+    keys = getattr(bench, "aka_keys", None)
+    check(keys, "no AKA registration went through")
+    with open(bench.lab.capture.file, "rb") as f:
+        captured = f.read()
+    check(keys[0].encode() in captured, "the S-CSCF gave no key: nothing is proved")
+    for path in (bench.lab.epcscf.trace, bench.lab.epcscf.log):
+        with open(path, "rb") as f:
+            text = f.read()
+        check(not any(key.encode() in text for key in keys), f"a session key in {path}")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--preset", default="dev")
+    p.add_argument("--shards", type=int, default=1)
+    p.add_argument("--var", default=os.path.join(DEFAULT_VAR, "ims"))
+    p.add_argument("-k", default="", help="only scenarios whose name holds this text")
+    options = p.parse_args()
+    run = Runner("ims")
+    lab = Lab(options.var, shards=options.shards, preset=options.preset, core="ims")
+    if not run.run("the core with its HSS starts and is ready", lab.start):
+        return run.finish()
+    bench = Bench(lab)
+    try:
+        for scenario in SCENARIOS:
+            if options.k in scenario.__name__:
+                run.run(scenario.__name__.replace("_", " "), one, bench, scenario)
+        lab.capture.stop()
+        if not options.k:
+            run.run("session keys stay in the core", session_keys_stay_in_the_core, bench)
+            run.run("every captured message decodes", check_capture, lab.capture.file, options.shards)
+            run.run("nothing leaks", check_leaks, lab)
+    finally:
+        lab.stop()
+    return run.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
