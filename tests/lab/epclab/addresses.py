@@ -37,7 +37,7 @@ USERS = {
 SUBSCRIBERS = {
     "alice@ims.test": {"password": "wonderland",
                        "impus": ["sip:alice@ims.test", "tel:+15550001"],
-                       "barred": ["sip:alice-private@ims.test"],
+                       "barred": ["sip:wonder@ims.test"],
                        "wildcarded": ["sip:alice-!.*!@ims.test"]},
     "bob@ims.test": {"password": "builder", "impus": ["sip:bob@ims.test"]},
     "carol@ims.test": {"k": "465b5ce8b199b49faa5f0a2ee238a6bc",
