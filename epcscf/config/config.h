@@ -68,6 +68,7 @@ struct epc_cfg_registration {
     bool digest_deny_3gpp_access;   /**< TS 33.203 N.1 */
     uint32_t await_auth_s;          /**< reg-await-auth: how long a challenge may wait for its answer */
     uint32_t max_failures;          /**< refused credentials on a connection before it is closed */
+    uint32_t max_flows_per_identity; /**< connections registered for one IMPI; 0 = no limit */
     bool strict_integrity;          /**< integrity-protected from a WIC: 403, not only removed */
 };
 

@@ -164,6 +164,9 @@ static const struct cfg_key main_keys[] = {
     {"registration.flow_loss_grace_ms", CFG_U32, AT(registration.flow_loss_grace_ms), .min = 0,
      .max = 600000, .unit = "ms", .def = "5000",
      .help = "how long a registration outlives its connection"},
+    {"registration.max_flows_per_identity", CFG_U32, AT(registration.max_flows_per_identity), .min = 0,
+     .max = 1000, .def = "10",
+     .help = "connections on which one private identity may be registered at a time; 0: no limit"},
     {"registration.token_end_calls", CFG_ENUM, AT(registration.token_end_calls),
      .names = token_ends, .def = "keep",
      .help = "calls at the end of a token that nobody renewed: `keep` them until they end by themselves, "

@@ -191,16 +191,30 @@ static void publish(struct reg_record *rec)
                                        .wwsf = g->wwsf,
                                        .expires_at_ms = g->expires_at_ms,
                                        .token_expires_at_s = g->token_expires_at_s,
-                                       .charging_functions = g->charging};
+                                       .charging_functions = g->charging,
+                                       .contact_params = g->contact_params};
 }
 
-/* An older binding of the same IMPI, instance and reg-id ends before the new one begins. */
-static void end_older(struct reg_record *rec, const char *key)
+/* The binding of the same IMPI, instance and reg-id on another flow of this shard. */
+static struct reg_record *find_older(const struct reg_record *rec, const char *key)
 {
     struct epc_hnode *n = epc_hash_find(&rec->r->by_key, epc_hash_bytes(key, strlen(key)), key);
     struct reg_record *old = n ? EPC_CONTAINER(n, struct reg_record, by_key) : NULL;
-    if (old && old != rec)
-        reg_event(old, REG_EV_REPLACED);
+    return old != rec ? old : NULL;
+}
+
+/* It ends when the new one is in force, so that what hangs on it can move over first. */
+static void end_older(struct reg_record *rec, struct reg_record *old)
+{
+    struct epc_reg *r = rec->r;
+    if (!old)
+        return;
+    if (r->moved) {
+        r->moved(r->moved_arg, old->flow_id, rec->flow_id);
+        old->moved = true;
+    }
+    reg_event(old, REG_EV_REPLACED);
+    old->moved = false;
 }
 
 void reg_bind(struct reg_record *rec)
@@ -213,7 +227,7 @@ void reg_bind(struct reg_record *rec)
         rec->checked_hash = rec->tx->id->token_hash;
         rec->checked_until_s = rec->tx->id->expires_at_s;
     }
-    end_older(rec, g->key);
+    struct reg_record *older = find_older(rec, g->key);
     if (rec->grant) {
         epc_hash_del(&r->by_key, &rec->by_key);
         epc_shard_doom(r->sh, free_grant, rec->grant); /* rooms above may still read it this turn */
@@ -223,11 +237,13 @@ void reg_bind(struct reg_record *rec)
     rec->grant = g;
     epc_hash_add(&r->by_key, &rec->by_key, epc_hash_bytes(g->key, strlen(g->key)));
     publish(rec);
+    reg_roll_bound(rec);
     rec->failures = 0;
     uint64_t now = epc_now_ms();
     epc_timer_start(r->sh, &rec->expiry, g->expires_at_ms > now ? g->expires_at_ms - now : 0, on_expiry,
                     rec);
     set_registered(rec, true);
+    end_older(rec, older);
     epc_log(EPC_LOG_INFO, "registration",
             "event=registered flow=%llx impi=%s mode=%s expires_s=%llu impus=%zu",
             (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(g->impi), id),
@@ -243,8 +259,9 @@ void reg_forget(struct reg_record *rec, const char *why)
             (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(rec->grant->impi), id), why);
     epc_timer_stop(r->sh, &rec->expiry);
     epc_timer_stop(r->sh, &rec->grace);
-    if (r->gone)
+    if (r->gone && !rec->moved)
         r->gone(r->gone_arg, &rec->public, why);
+    reg_roll_gone(rec);
     epc_hash_del(&r->by_key, &rec->by_key);
     epc_shard_doom(r->sh, free_grant, rec->grant);
     rec->grant = NULL;

@@ -181,6 +181,8 @@ static void on_own_response(void *arg, struct epc_sip_out *out, int status, msg_
 
 void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g)
 {
+    if (reg_roll_contested(r, flow_id, g->key))
+        return;
     char tag[17], call_id[33];
     struct epc_buf uri = {0}, from = {0}, to = {0}, extra = {0};
     struct epc_sip_out *out = NULL;

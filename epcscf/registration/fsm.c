@@ -74,6 +74,12 @@ static void replaced_and_drop(struct reg_record *rec)
     reg_record_drop(rec);
 }
 
+static void network_end_and_drop(struct reg_record *rec)
+{
+    reg_network_end(rec);
+    reg_record_drop(rec);
+}
+
 static void leave_core_and_drop(struct reg_record *rec)
 {
     reg_core_deregister(rec->r, rec->flow_id, rec->grant);
@@ -101,12 +107,14 @@ static const struct row {
     {REG_IDLE, REG_EV_DEREGISTER, NULL, NULL, REG_PENDING},
     {REG_IDLE, REG_EV_QUERY, NULL, NULL, REG_PENDING},
     {REG_IDLE, REG_EV_FLOW_CLOSED, NULL, reg_record_drop, REG_GONE},
+    {REG_IDLE, REG_EV_REVOKED, NULL, reg_revoked, REG_IDLE},
 
     {REG_PENDING, REG_EV_ACCEPTED, NULL, reg_bind, REG_ACTIVE},
     {REG_PENDING, REG_EV_REMOVED, NULL, NULL, REG_IDLE},
     {REG_PENDING, REG_EV_QUERIED, NULL, NULL, REG_IDLE},
     {REG_PENDING, REG_EV_REFUSED, NULL, NULL, REG_IDLE},
     {REG_PENDING, REG_EV_FLOW_CLOSED, NULL, NULL, REG_ORPHAN},
+    {REG_PENDING, REG_EV_REVOKED, NULL, reg_revoked, REG_ORPHAN},
 
     {REG_ACTIVE, REG_EV_REGISTER, NULL, NULL, REG_REFRESHING},
     {REG_ACTIVE, REG_EV_QUERY, NULL, NULL, REG_REFRESHING},
@@ -115,6 +123,8 @@ static const struct row {
     {REG_ACTIVE, REG_EV_EXPIRED, NULL, expire, REG_IDLE},
     {REG_ACTIVE, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
     {REG_ACTIVE, REG_EV_REPLACED, NULL, replaced, REG_IDLE},
+    {REG_ACTIVE, REG_EV_NETWORK, NULL, reg_network_end, REG_IDLE},
+    {REG_ACTIVE, REG_EV_REVOKED, NULL, reg_revoked, REG_IDLE},
 
     {REG_REFRESHING, REG_EV_ACCEPTED, NULL, reg_bind, REG_ACTIVE},
     {REG_REFRESHING, REG_EV_REMOVED, NULL, deregistered, REG_IDLE},
@@ -124,18 +134,24 @@ static const struct row {
     {REG_REFRESHING, REG_EV_EXPIRED, NULL, await_answer, REG_REFRESHING},
     {REG_REFRESHING, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
     {REG_REFRESHING, REG_EV_REPLACED, NULL, replaced, REG_PENDING},
+    {REG_REFRESHING, REG_EV_NETWORK, NULL, reg_network_end, REG_PENDING},
+    {REG_REFRESHING, REG_EV_REVOKED, NULL, reg_revoked, REG_IDLE},
 
     {REG_LEAVING, REG_EV_REMOVED, NULL, deregistered, REG_IDLE},
     {REG_LEAVING, REG_EV_REFUSED, NULL, NULL, REG_ACTIVE},
     {REG_LEAVING, REG_EV_EXPIRED, NULL, await_answer, REG_LEAVING},
     {REG_LEAVING, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
     {REG_LEAVING, REG_EV_REPLACED, NULL, replaced, REG_PENDING},
+    {REG_LEAVING, REG_EV_NETWORK, NULL, reg_network_end, REG_PENDING},
+    {REG_LEAVING, REG_EV_REVOKED, NULL, reg_revoked, REG_IDLE},
 
     {REG_LOST, REG_EV_ACCEPTED, NULL, reg_bind, REG_LOST},
     {REG_LOST, REG_EV_QUERIED, NULL, NULL, REG_LOST},
     {REG_LOST, REG_EV_REFUSED, NULL, NULL, REG_LOST},
     {REG_LOST, REG_EV_REMOVED, NULL, deregistered_and_drop, REG_GONE},
     {REG_LOST, REG_EV_REPLACED, NULL, replaced_and_drop, REG_GONE},
+    {REG_LOST, REG_EV_NETWORK, NULL, network_end_and_drop, REG_GONE},
+    {REG_LOST, REG_EV_REVOKED, NULL, reg_revoked_and_drop, REG_GONE},
     {REG_LOST, REG_EV_EXPIRED, core_holds_longer, leave_core_and_drop, REG_GONE},
     {REG_LOST, REG_EV_EXPIRED, NULL, lost_and_drop, REG_GONE},
     {REG_LOST, REG_EV_GRACE_OVER, by_token, leave_core_and_drop, REG_GONE},
@@ -145,6 +161,8 @@ static const struct row {
     {REG_ORPHAN, REG_EV_REMOVED, NULL, reg_record_drop, REG_GONE},
     {REG_ORPHAN, REG_EV_QUERIED, NULL, reg_record_drop, REG_GONE},
     {REG_ORPHAN, REG_EV_REFUSED, NULL, reg_record_drop, REG_GONE},
+    {REG_ORPHAN, REG_EV_FLOW_CLOSED, NULL, NULL, REG_ORPHAN},
+    {REG_ORPHAN, REG_EV_REVOKED, NULL, NULL, REG_ORPHAN},
 
     /* Freed at the end of the turn: what still arrives in this turn finds nothing to do. */
     {REG_GONE, REG_EV_FLOW_CLOSED, NULL, NULL, REG_GONE},

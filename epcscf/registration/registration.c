@@ -1,5 +1,5 @@
 /* Records of flows, and the choice of the mode (TS 23.228 U.2.1). */
-#include "registration/registration_priv.h"
+#include "registration/roll_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +49,7 @@ void reg_record_drop(struct reg_record *rec)
         reg_tx_end(rec->tx);
     epc_timer_stop(r->sh, &rec->expiry);
     epc_timer_stop(r->sh, &rec->grace);
+    epc_timer_stop(r->sh, &rec->linger);
     epc_hash_del(&r->by_flow, &rec->by_flow);
     rec->state = REG_GONE;
     epc_shard_doom(r->sh, free_record, rec);
@@ -60,6 +61,7 @@ void reg_tx_end(struct reg_tx *tx)
 {
     if (tx->rec->tx == tx)
         tx->rec->tx = NULL;
+    reg_claim_end(tx);
     epc_auth_cancel(tx->verifying);
     epc_sip_out_detach(tx->out);
     epc_sip_in_release(tx->in);
@@ -178,7 +180,7 @@ static void token_accepted(struct reg_tx *tx)
         refuse_with(tx, 500, NULL, "Out Of Memory");
         return;
     }
-    reg_forward(tx);
+    reg_claim(tx);
 }
 
 static void on_verified(void *arg, enum epc_err err, struct epc_identity *id,
@@ -253,7 +255,7 @@ static void handle_without_token(struct reg_tx *tx, unsigned modes)
     tx->mode = EPC_MODE_DIGEST;
     enum epc_err err = reg_read_digest(tx, &cause);
     if (err == EPC_OK) {
-        reg_forward(tx);
+        reg_claim(tx);
         return;
     }
     if (!cause.sip_status)
@@ -336,6 +338,13 @@ enum epc_err epc_reg_create(struct epc_reg **out, struct epc_shard *sh, struct e
         if (err != EPC_OK)
             epc_hash_free(&r->by_flow);
     }
+    if (err == EPC_OK) {
+        err = reg_roll_create(r);
+        if (err != EPC_OK) {
+            epc_hash_free(&r->by_flow);
+            epc_hash_free(&r->by_key);
+        }
+    }
     if (err == EPC_OK)
         *out = r;
     else
@@ -351,6 +360,7 @@ static void destroy_record(struct epc_hnode *node, void *arg)
         reg_tx_end(rec->tx);
     epc_timer_stop(r->sh, &rec->expiry);
     epc_timer_stop(r->sh, &rec->grace);
+    epc_timer_stop(r->sh, &rec->linger);
     epc_hash_del(&r->by_flow, node);
     if (rec->grant) {
         epc_hash_del(&r->by_key, &rec->by_key);
@@ -365,10 +375,12 @@ void epc_reg_destroy(struct epc_reg *r)
 {
     if (!r)
         return;
+    r->closing = true;
     reg_checks_cancel(r);
     epc_hash_each(&r->by_flow, destroy_record, r);
     epc_hash_free(&r->by_flow);
     epc_hash_free(&r->by_key);
+    reg_roll_destroy(r);
     free(r);
 }
 
@@ -377,10 +389,26 @@ void epc_reg_set_wss(struct epc_reg *r, struct epc_wss *w)
     r->wss = w;
 }
 
+void epc_reg_set_peers(struct epc_reg *r, const struct epc_reg_peers *peers)
+{
+    r->peers = *peers;
+}
+
+void epc_reg_stay(struct epc_reg *r)
+{
+    r->staying = true;
+}
+
 void epc_reg_on_gone(struct epc_reg *r, epc_reg_gone_fn *fn, void *arg)
 {
     r->gone = fn;
     r->gone_arg = arg;
+}
+
+void epc_reg_on_moved(struct epc_reg *r, epc_reg_moved_fn *fn, void *arg)
+{
+    r->moved = fn;
+    r->moved_arg = arg;
 }
 
 const struct epc_binding *epc_reg_by_flow(struct epc_reg *r, uint64_t flow_id)

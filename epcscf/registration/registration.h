@@ -24,6 +24,7 @@ struct epc_binding {
     const char *charging_functions;   /**< P-Charging-Function-Addresses of the 200, or NULL */
     bool anonymous;                   /**< pool user whom nobody knows: `Privacy: id` applies (RFC 3325 9.3) */
     bool over;                        /**< the token has ended; only calls that are up go on */
+    const char *contact_params;       /**< instance and reg-id: ";+sip.instance=...;reg-id=1", or "" */
 };
 
 /** Hook for rooms above: the binding is about to be forgotten (expired, de-registered, flow lost). */
@@ -33,7 +34,25 @@ enum epc_err epc_reg_create(struct epc_reg **out, struct epc_shard *sh, struct e
                             struct epc_auth *auth, const struct epc_config *cfg) EPC_MUST_CHECK;
 void epc_reg_destroy(struct epc_reg *r); /**< NULL-safe */
 void epc_reg_set_wss(struct epc_reg *r, struct epc_wss *w);
+
+/** The shards of the node and what lives on them, index by shard. The arrays are borrowed for the life
+ *  of the object. @p regs and @p wss may be filled in later: each slot is written and read on its own
+ *  shard's thread, but that a slot of @p wss is also named, never read through, by other shards. */
+struct epc_reg_peers {
+    struct epc_shard *const *shards;
+    struct epc_reg *const *regs;
+    struct epc_wss *const *wss;
+    size_t n;
+};
+/** Without this the object is the only one of the node. Before any REGISTER. */
+void epc_reg_set_peers(struct epc_reg *r, const struct epc_reg_peers *peers);
+/** No connection is handed to another shard any more (the node is going down). */
+void epc_reg_stay(struct epc_reg *r);
 void epc_reg_on_gone(struct epc_reg *r, epc_reg_gone_fn *fn, void *arg);
+/** The same instance came back on another connection of this shard: called when the new binding is in
+ *  force and before the old one is dropped; the `gone` hook is not called for the old one then. */
+typedef void epc_reg_moved_fn(void *arg, uint64_t old_flow_id, uint64_t new_flow_id);
+void epc_reg_on_moved(struct epc_reg *r, epc_reg_moved_fn *fn, void *arg);
 
 /** Takes over a REGISTER of a WIC (answers and releases @p in). */
 void epc_reg_handle(struct epc_reg *r, struct epc_sip_in *in);
@@ -52,11 +71,26 @@ void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn 
 bool epc_reg_may_assert(const struct epc_binding *b, struct epc_str uri, char **asserted);
 /** Wildcarded public identity: an expression between exclamation marks, nobody's own URI. */
 bool epc_reg_is_wildcard(struct epc_str impu);
+/** NOTIFY of the core's to this node itself (no flow token): for our reg-event subscriptions? */
+bool epc_reg_owns(struct epc_reg *r, const struct epc_sip_in *in);
+/** Answers and releases @p in (RFC 6665 4.1.3): 200, 481 no such dialog, 489, 415 or 400. */
+void epc_reg_notify(struct epc_reg *r, struct epc_sip_in *in);
+/** Revoke an IMPI on every shard: its bindings end with their calls, the core is told, its
+ *  connections are closed with 1008, tokens issued before are refused (TS 24.229 5.2.8).
+ *  Thread: the shard's own. */
+void epc_reg_revoke(struct epc_reg *r, const char *impi);
+/** The same on this shard alone, for one IMPI or, with @p impi NULL, for whoever came by way of that
+ *  WWSF. Returns how many connections it met. */
+size_t epc_reg_revoke_here(struct epc_reg *r, const char *impi, const char *wwsf, uint64_t before_s);
 /** NULL when nobody is registered on that flow. */
 const struct epc_binding *epc_reg_by_flow(struct epc_reg *r, uint64_t flow_id);
 void epc_reg_flow_closed(struct epc_reg *r, uint64_t flow_id);
 void epc_reg_each(struct epc_reg *r, void (*fn)(const struct epc_binding *b, void *arg), void *arg);
-/** The registration state machine as a Graphviz graph, for the documentation. */
+/** The reg-event subscriptions that this shard looks after. */
+void epc_reg_each_subscription(struct epc_reg *r,
+                               void (*fn)(const char *impi, const char *state, size_t flows, void *arg),
+                               void *arg);
+/** The state machines of registration and subscription as Graphviz graphs, for the documentation. */
 void epc_reg_fsm_print(FILE *out);
 
 #endif

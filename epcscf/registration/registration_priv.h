@@ -32,7 +32,9 @@
     X(EXPIRED, "expired")                                                                          \
     X(FLOW_CLOSED, "flow-closed")                                                                  \
     X(GRACE_OVER, "grace-over")                                                                    \
-    X(REPLACED, "replaced") /* the same instance registered on another flow */
+    X(REPLACED, "replaced") /* the same instance registered on another flow */                     \
+    X(NETWORK, "network")   /* the core says that it is over */                                    \
+    X(REVOKED, "revoked")
 
 enum reg_state {
 #define X(id, name) REG_##id,
@@ -73,6 +75,11 @@ struct reg_record {
     struct epc_binding public; /**< view of grant; its address stays through refreshes */
     uint64_t checked_hash, checked_until_s; /**< token that epc_reg_check() verified last */
     struct epc_timer expiry, grace;
+    struct epc_timer linger;    /**< ended by the core: until the connection is closed */
+    bool moved;                 /**< REPLACED, and what hangs on it has moved along */
+    bool rejected;              /**< ended by the core, for good */
+    const char *why;            /**< REVOKED: the reason, static */
+    uint64_t told;              /**< what the roll knows of the grant */
 };
 
 /** One REGISTER of a WIC, from its arrival to its final answer. */
@@ -83,6 +90,7 @@ struct reg_tx {
     struct epc_auth_pending *verifying;
     struct epc_identity *id;     /**< token mode */
     struct reg_grant *grant;     /**< on its way into the record */
+    struct reg_claim *claim;     /**< the roll has been asked */
     enum epc_reg_modes mode;
     enum reg_event kind;         /**< REGISTER, DEREGISTER or QUERY */
     const sip_contact_t *contact; /**< the WIC's, in the request; NULL: none, or "*" */
@@ -106,6 +114,7 @@ struct reg_check {
     void *arg;
 };
 
+struct roll;
 struct epc_reg {
     struct epc_shard *sh;
     struct epc_sip *sip;
@@ -114,8 +123,14 @@ struct epc_reg {
     struct epc_wss *wss;
     epc_reg_gone_fn *gone;
     void *gone_arg;
+    epc_reg_moved_fn *moved;
+    void *moved_arg;
     struct epc_hash by_flow, by_key;
     struct reg_check *checks;
+    struct epc_reg_peers peers;
+    struct roll *roll;
+    bool staying; /**< no connection is handed over any more */
+    bool closing; /**< being destroyed */
 };
 
 /* fsm.c */
@@ -157,6 +172,22 @@ static inline sip_t *reg_sip_of(const msg_t *msg)
 void reg_forward(struct reg_tx *tx);
 /** TNA: the eP-CSCF plays the UE and takes the binding out of the core (TS 33.203 U.1). */
 void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g);
+
+/* claim.c: the roll, which knows who is registered on the other shards */
+/** In place of reg_forward(): a REGISTER that would make a binding on this flow asks first whether it
+ *  may. Then goes on with reg_forward(), refuses, or hands the connection over. @p tx may be gone. */
+void reg_claim(struct reg_tx *tx);
+void reg_claim_end(struct reg_tx *tx); /**< from reg_tx_end() */
+void reg_roll_bound(struct reg_record *rec);
+void reg_roll_gone(struct reg_record *rec); /**< while the grant is still there */
+/** Another flow has this key, or is about to: the core must not be told that it is over. */
+bool reg_roll_contested(const struct epc_reg *r, uint64_t flow_id, const char *key);
+/** FSM actions. */
+void reg_network_end(struct reg_record *rec);
+void reg_revoked(struct reg_record *rec);
+void reg_revoked_and_drop(struct reg_record *rec);
+/** @p why static: for the WIC, the log and the close frame. */
+void reg_revoke_record(struct reg_record *rec, const char *why);
 
 /* answer.c */
 void reg_on_response(void *arg, struct epc_sip_out *out, int status, msg_t *resp);

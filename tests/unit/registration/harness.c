@@ -50,13 +50,51 @@ void bench_end_of_turn(void)
     n_doomed = 0;
 }
 
-/* For auth/, which reads and fetches keys in the background; here it never does. */
+/* What the shards post to each other waits for bench_deliver(). On one shard only auth/ would post,
+ * which reads and fetches keys in the background; here it never does. */
+static char shards[BENCH_SHARDS];
+static struct {
+    epc_shard_fn *fn;
+    void *arg;
+    struct epc_shard *to;
+} mail[256];
+static size_t n_mail;
+
+unsigned epc_shard_index(const struct epc_shard *sh)
+{
+    return (unsigned)((const char *)(const void *)sh - shards);
+}
+
 enum epc_err epc_shard_post(struct epc_shard *sh, epc_shard_fn *fn, void *arg)
 {
-    (void)sh;
-    (void)fn;
-    (void)arg;
-    return EPC_ENOENT;
+    if (bench.n_shards < 2 || bench.stopped[epc_shard_index(sh)])
+        return EPC_ENOENT;
+    if (bench.mail_full)
+        return EPC_ELIMIT;
+    assert_true(n_mail < EPC_ARRAY_LEN(mail));
+    mail[n_mail].fn = fn;
+    mail[n_mail].arg = arg;
+    mail[n_mail++].to = sh;
+    return EPC_OK;
+}
+
+bool bench_deliver_one(void)
+{
+    if (n_mail == 0)
+        return false;
+    epc_shard_fn *fn = mail[0].fn;
+    void *arg = mail[0].arg;
+    struct epc_shard *to = mail[0].to;
+    memmove(mail, mail + 1, --n_mail * sizeof mail[0]);
+    fn(to, arg);
+    bench_end_of_turn();
+    return true;
+}
+
+void bench_deliver(void)
+{
+    while (bench_deliver_one())
+        ;
 }
 void epc_shard_hold(struct epc_shard *sh)
 {
@@ -445,18 +483,47 @@ int bench_setup(void **state)
         .min_expires_s = 60, .max_expires_s = 3600, .tna_integrity_protected = "auth-done",
         .authorization_entity_param = "authorization-entity", .authorization_entity = "waf.test",
         .flow_loss_grace_ms = 20000, .await_auth_s = 240, .max_failures = REG_FAILURES_MAX};
-    assert_int_equal(epc_auth_create(&bench.auth, (void *)&thing[0], &bench.cfg.tokens), EPC_OK);
+    assert_int_equal(epc_auth_create(&bench.auth, (void *)&shards[0], &bench.cfg.tokens), EPC_OK);
     assert_int_equal(
-        epc_reg_create(&bench.reg, (void *)&thing[0], (void *)&thing[1], bench.auth, &bench.cfg), EPC_OK);
+        epc_reg_create(&bench.reg, (void *)&shards[0], (void *)&thing[1], bench.auth, &bench.cfg), EPC_OK);
+    bench.regs[0] = bench.reg;
+    bench.n_shards = 1;
     epc_reg_set_wss(bench.reg, (void *)&thing[2]);
     epc_reg_on_gone(bench.reg, on_gone, NULL);
     return 0;
 }
 
+/* More shards of the same node. Those that are there already must not be in use. */
+void bench_shards(size_t n)
+{
+    static struct epc_shard *list[BENCH_SHARDS];
+    static struct epc_wss *wss[BENCH_SHARDS];
+    assert_true(n <= BENCH_SHARDS);
+    for (size_t i = 0; i < n; i++) {
+        list[i] = (void *)&shards[i];
+        wss[i] = (void *)&thing[2];
+        if (i >= bench.n_shards) {
+            assert_int_equal(epc_reg_create(&bench.regs[i], list[i], (void *)&thing[1], bench.auth,
+                                            &bench.cfg), EPC_OK);
+            epc_reg_set_wss(bench.regs[i], wss[i]);
+            epc_reg_on_gone(bench.regs[i], on_gone, NULL);
+        }
+        epc_reg_set_peers(bench.regs[i], &(struct epc_reg_peers){list, bench.regs, wss, n});
+    }
+    bench.n_shards = n;
+}
+
+void bench_on(size_t shard)
+{
+    bench.reg = bench.regs[shard];
+}
+
 int bench_teardown(void **state)
 {
     (void)state;
-    epc_reg_destroy(bench.reg);
+    bench_deliver();
+    for (size_t i = 0; i < bench.n_shards; i++)
+        epc_reg_destroy(bench.regs[i]);
     bench_end_of_turn();
     for (size_t i = 0; i < bench.n_in; i++) {
         msg_destroy(ins[i]->base.req);

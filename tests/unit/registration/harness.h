@@ -16,6 +16,8 @@
 /* registration.max_failures on the bench */
 #define REG_FAILURES_MAX 10
 
+#define BENCH_SHARDS 4
+
 /* A request of a WIC and what became of it. */
 struct bench_in {
     int status;        /* final answer */
@@ -35,7 +37,10 @@ struct bench_out {
 struct bench {
     struct epc_config cfg;
     struct epc_auth *auth;
-    struct epc_reg *reg;
+    struct epc_reg *reg; /* the shard that flows and REGISTERs of the test are on: bench_on() */
+    struct epc_reg *regs[BENCH_SHARDS];
+    size_t n_shards;
+    bool stopped[BENCH_SHARDS], mail_full;
     struct bench_in in[64];
     size_t n_in;
     struct bench_out out[64];
@@ -79,6 +84,11 @@ void bench_advance(uint64_t s);
 void bench_end_of_turn(void);
 struct epc_sip_in *bench_last_in(void);
 const struct bench_in *bench_result(size_t i);
+
+void bench_shards(size_t n);
+void bench_on(size_t shard);
+bool bench_deliver_one(void); /* false: nothing was on its way */
+void bench_deliver(void);
 
 void expect_has(const char *text, const char *part);
 void expect_not(const char *text, const char *part);
