@@ -105,9 +105,24 @@ static void not_trusted(struct reg_tx *tx, int status)
     reg_refuse(tx, &cause, NULL);
 }
 
+/* There is no security agreement over a secure WebSocket: the WIC could make nothing of it. */
+static void wants_agreement(struct reg_tx *tx, int status)
+{
+    struct epc_cause cause = {0};
+    epc_log(EPC_LOG_ERROR, "registration",
+            "event=sec_agree_asked status=%d reason=\"the core must not ask for a security agreement: "
+            "TLS protects this access\"", status);
+    epc_cause_set(&cause, 500, "RFC 3329", "Server Internal Error");
+    reg_refuse(tx, &cause, NULL);
+}
+
 static void refused(struct reg_tx *tx, int status, msg_t **resp)
 {
     struct reg_record *rec = tx->rec;
+    if (status == 494) {
+        wants_agreement(tx, status);
+        return;
+    }
     if (tx->mode == EPC_MODE_TOKEN && (status == 401 || status == 407)) {
         not_trusted(tx, status);
         return;
@@ -128,7 +143,7 @@ static void refused(struct reg_tx *tx, int status, msg_t **resp)
         epc_sip_remove(*resp, "Path");
         epc_sip_in_forward(tx->in, resp);
     }
-    reg_event(rec, REG_EV_REFUSED);
+    reg_event(rec, status == 401 && !closing ? REG_EV_CHALLENGED : REG_EV_REFUSED);
     if (rec->tx == tx)
         reg_tx_end(tx);
 }

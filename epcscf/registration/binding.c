@@ -45,6 +45,7 @@ void reg_grant_free(struct reg_grant *g)
     free(g->contact);
     free(g->contact_params);
     free(g->wwsf);
+    free(g->waf);
     free(g->charging);
     free(g->aor);
     free(g->home);
@@ -134,6 +135,8 @@ struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t c
     struct epc_str charging = epc_sip_get(resp, "P-Charging-Function-Addresses", 0);
     g->mode = tx->mode;
     g->ob = tx->ob;
+    g->aka = tx->aka;
+    g->waf = tx->id ? dup_or_null(tx->id->waf) : NULL;
     g->expires_at_ms = epc_now_ms() + (uint64_t)expires_s * 1000;
     g->core_expires_at_ms = epc_now_ms() + (uint64_t)core_expires_s * 1000;
     g->token_expires_at_s = tx->id ? tx->id->expires_at_s : 0;
@@ -239,6 +242,7 @@ void reg_bind(struct reg_record *rec)
     publish(rec);
     reg_roll_bound(rec);
     rec->failures = 0;
+    reg_challenge_over(rec);
     uint64_t now = epc_now_ms();
     epc_timer_start(r->sh, &rec->expiry, g->expires_at_ms > now ? g->expires_at_ms - now : 0, on_expiry,
                     rec);

@@ -15,18 +15,25 @@ static void add_quoted_param(struct epc_buf *b, const char *name, const char *va
     epc_buf_adds(b, "\"");
 }
 
+struct shell {
+    const char *username, *home;
+    const char *integrity; /* NULL: none */
+    const char *algorithm; /* NULL: none */
+    const char *waf;       /* authorization-entity; NULL: none */
+};
+
 /* Digest credentials without an answer to any challenge. */
-static enum epc_err add_shell(const struct epc_cfg_registration *cfg, msg_t *msg, const char *username,
-                              const char *home, const char *integrity, bool tna)
+static enum epc_err add_shell(const struct epc_cfg_registration *cfg, msg_t *msg, const struct shell *sh)
 {
     struct epc_buf b = {0};
     epc_buf_printf(&b, "Digest username=\"%s\", realm=\"%s\", nonce=\"\", uri=\"sip:%s\", response=\"\"",
-                   username, home, home);
-    if (integrity)
-        add_quoted_param(&b, "integrity-protected", integrity);
-    if (tna && cfg->authorization_entity_param && *cfg->authorization_entity_param &&
-        cfg->authorization_entity)
-        add_quoted_param(&b, cfg->authorization_entity_param, cfg->authorization_entity);
+                   sh->username, sh->home, sh->home);
+    if (sh->algorithm)
+        epc_buf_printf(&b, ", algorithm=%s", sh->algorithm);
+    if (sh->integrity)
+        add_quoted_param(&b, "integrity-protected", sh->integrity);
+    if (sh->waf && cfg->authorization_entity_param && *cfg->authorization_entity_param)
+        add_quoted_param(&b, cfg->authorization_entity_param, sh->waf);
     enum epc_err err = b.failed ? EPC_ENOMEM : epc_sip_add(msg, "Authorization", "%s", b.p);
     epc_buf_free(&b);
     return err;
@@ -61,6 +68,8 @@ static enum epc_err dress(struct epc_reg *r, msg_t *msg, uint64_t flow_id, bool 
 /* TS 24.229 7.2A.2: what this node says about the TLS connection below a Digest registration. */
 static const char *digest_integrity(const struct reg_tx *tx)
 {
+    if (tx->aka)
+        return "tls-connected"; /* IMS AKA over TLS, with and without an answer (5.4.1.1 item 2A) */
     if (tx->rec->grant)
         return "tls-yes";
     return tx->has_response ? "tls-pending" : NULL;
@@ -72,7 +81,11 @@ static enum epc_err set_digest(const struct reg_tx *tx, msg_t *msg)
     const char *integrity = digest_integrity(tx);
     sip_authorization_t *au = reg_sip_of(msg)->sip_authorization;
     if (!au)
-        return add_shell(cfg, msg, tx->username, tx->home, integrity, false);
+        return add_shell(cfg, msg,
+                         &(struct shell){.username = tx->username,
+                                         .home = tx->home,
+                                         .integrity = integrity,
+                                         .algorithm = tx->aka ? "AKAv2-SHA-256" : NULL});
     /* Ours alone to say, as is integrity-protected, which the header policy has removed. */
     if (cfg->authorization_entity_param)
         while (msg_header_remove_param((msg_common_t *)au, cfg->authorization_entity_param) > 0)
@@ -86,13 +99,19 @@ static enum epc_err set_digest(const struct reg_tx *tx, msg_t *msg)
     return EPC_OK;
 }
 
-static enum epc_err set_tna(const struct epc_reg *r, msg_t *msg, const char *impi, const char *home)
+/* @p waf of the token's issuer, NULL: the configured one */
+static enum epc_err set_tna(const struct epc_reg *r, msg_t *msg, const char *impi, const char *home,
+                            const char *waf)
 {
     const struct epc_cfg_registration *cfg = &r->cfg->registration;
+    const char *integrity = cfg->tna_integrity_protected ? cfg->tna_integrity_protected : "auth-done";
     epc_sip_remove(msg, "Authorization");
     epc_sip_remove(msg, "Proxy-Authorization");
-    return add_shell(cfg, msg, impi, home,
-                     cfg->tna_integrity_protected ? cfg->tna_integrity_protected : "auth-done", true);
+    return add_shell(cfg, msg,
+                     &(struct shell){.username = impi,
+                                     .home = home,
+                                     .integrity = integrity,
+                                     .waf = waf ? waf : cfg->authorization_entity});
 }
 
 static enum epc_err set_expires(msg_t *msg, uint32_t expires_s)
@@ -108,6 +127,12 @@ static enum epc_err set_expires(msg_t *msg, uint32_t expires_s)
     return epc_sip_add(msg, "Expires", "%lu", (unsigned long)expires_s);
 }
 
+/* Leaving without a token goes under the name of the one that came in with it. */
+static const char *waf_of(const struct reg_tx *tx)
+{
+    return tx->id ? tx->id->waf : tx->rec->grant ? tx->rec->grant->waf : NULL;
+}
+
 static enum epc_err make_request(const struct reg_tx *tx, msg_t **out, struct epc_cause *cause)
 {
     struct epc_reg *r = tx->rec->r;
@@ -121,7 +146,7 @@ static enum epc_err make_request(const struct reg_tx *tx, msg_t **out, struct ep
         err = EPC_EPROTO;
         goto out;
     }
-    err = tx->mode == EPC_MODE_TOKEN ? set_tna(r, msg, tx->impi, tx->home) : set_digest(tx, msg);
+    err = tx->mode == EPC_MODE_TOKEN ? set_tna(r, msg, tx->impi, tx->home, waf_of(tx)) : set_digest(tx, msg);
     if (err == EPC_OK)
         err = dress(r, msg, tx->rec->flow_id, tx->ob);
     if (err == EPC_OK && tx->kind == REG_EV_REGISTER)
@@ -203,7 +228,7 @@ void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_g
                                                       .cseq = 1,
                                                       .extra = extra.p});
     if (msg)
-        err = set_tna(r, msg, g->impi, g->home);
+        err = set_tna(r, msg, g->impi, g->home, g->waf);
     if (err == EPC_OK)
         err = dress(r, msg, flow_id, g->ob);
     if (err == EPC_OK) {

@@ -86,6 +86,37 @@ static void leave_core_and_drop(struct reg_record *rec)
     lost_and_drop(rec);
 }
 
+/* reg-await-auth: whoever has not answered by then begins anew (TS 24.229 5.4.1.2). */
+static void await_auth(struct reg_record *rec)
+{
+    const struct reg_tx *tx = rec->tx;
+    reg_challenge_over(rec);
+    if (tx && tx->has_authorization)
+        rec->challenged = epc_str_dup(epc_str_c(tx->impi)); /* NULL: only the check of the name is lost */
+    epc_timer_start(rec->r->sh, &rec->expiry, (uint64_t)rec->r->cfg->registration.await_auth_s * 1000,
+                    expiry_again, rec);
+}
+
+static void challenge_answered(struct reg_record *rec)
+{
+    epc_timer_stop(rec->r->sh, &rec->expiry);
+}
+
+static void never_answered(struct reg_record *rec)
+{
+    epc_count(EPC_C_REG_UNANSWERED);
+    epc_log(EPC_LOG_INFO, "registration", "event=challenge_forgotten flow=%llx reason=\"no answer in time\"",
+            (unsigned long long)rec->flow_id);
+    reg_challenge_over(rec);
+}
+
+static void revoked_while_challenged(struct reg_record *rec)
+{
+    challenge_answered(rec);
+    reg_challenge_over(rec);
+    reg_revoked(rec);
+}
+
 /* The 200 came for a WIC that is gone already: nothing was bound here. */
 static void undo_and_drop(struct reg_record *rec)
 {
@@ -110,11 +141,19 @@ static const struct row {
     {REG_IDLE, REG_EV_REVOKED, NULL, reg_revoked, REG_IDLE},
 
     {REG_PENDING, REG_EV_ACCEPTED, NULL, reg_bind, REG_ACTIVE},
-    {REG_PENDING, REG_EV_REMOVED, NULL, NULL, REG_IDLE},
-    {REG_PENDING, REG_EV_QUERIED, NULL, NULL, REG_IDLE},
-    {REG_PENDING, REG_EV_REFUSED, NULL, NULL, REG_IDLE},
+    {REG_PENDING, REG_EV_REMOVED, NULL, reg_challenge_over, REG_IDLE},
+    {REG_PENDING, REG_EV_QUERIED, NULL, reg_challenge_over, REG_IDLE},
+    {REG_PENDING, REG_EV_CHALLENGED, NULL, await_auth, REG_CHALLENGED},
+    {REG_PENDING, REG_EV_REFUSED, NULL, reg_challenge_over, REG_IDLE},
     {REG_PENDING, REG_EV_FLOW_CLOSED, NULL, NULL, REG_ORPHAN},
     {REG_PENDING, REG_EV_REVOKED, NULL, reg_revoked, REG_ORPHAN},
+
+    {REG_CHALLENGED, REG_EV_REGISTER, NULL, challenge_answered, REG_PENDING},
+    {REG_CHALLENGED, REG_EV_DEREGISTER, NULL, challenge_answered, REG_PENDING},
+    {REG_CHALLENGED, REG_EV_QUERY, NULL, challenge_answered, REG_PENDING},
+    {REG_CHALLENGED, REG_EV_EXPIRED, NULL, never_answered, REG_IDLE},
+    {REG_CHALLENGED, REG_EV_FLOW_CLOSED, NULL, reg_record_drop, REG_GONE},
+    {REG_CHALLENGED, REG_EV_REVOKED, NULL, revoked_while_challenged, REG_IDLE},
 
     {REG_ACTIVE, REG_EV_REGISTER, NULL, NULL, REG_REFRESHING},
     {REG_ACTIVE, REG_EV_QUERY, NULL, NULL, REG_REFRESHING},
@@ -131,6 +170,7 @@ static const struct row {
     {REG_REFRESHING, REG_EV_QUERIED, NULL, NULL, REG_ACTIVE},
     /* A refused refresh leaves the old binding in force until it expires (RFC 3261 10.2.4). */
     {REG_REFRESHING, REG_EV_REFUSED, NULL, NULL, REG_ACTIVE},
+    {REG_REFRESHING, REG_EV_CHALLENGED, NULL, NULL, REG_ACTIVE},
     {REG_REFRESHING, REG_EV_EXPIRED, NULL, await_answer, REG_REFRESHING},
     {REG_REFRESHING, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
     {REG_REFRESHING, REG_EV_REPLACED, NULL, replaced, REG_PENDING},
@@ -139,6 +179,7 @@ static const struct row {
 
     {REG_LEAVING, REG_EV_REMOVED, NULL, deregistered, REG_IDLE},
     {REG_LEAVING, REG_EV_REFUSED, NULL, NULL, REG_ACTIVE},
+    {REG_LEAVING, REG_EV_CHALLENGED, NULL, NULL, REG_ACTIVE},
     {REG_LEAVING, REG_EV_EXPIRED, NULL, await_answer, REG_LEAVING},
     {REG_LEAVING, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
     {REG_LEAVING, REG_EV_REPLACED, NULL, replaced, REG_PENDING},
@@ -148,6 +189,7 @@ static const struct row {
     {REG_LOST, REG_EV_ACCEPTED, NULL, reg_bind, REG_LOST},
     {REG_LOST, REG_EV_QUERIED, NULL, NULL, REG_LOST},
     {REG_LOST, REG_EV_REFUSED, NULL, NULL, REG_LOST},
+    {REG_LOST, REG_EV_CHALLENGED, NULL, NULL, REG_LOST},
     {REG_LOST, REG_EV_REMOVED, NULL, deregistered_and_drop, REG_GONE},
     {REG_LOST, REG_EV_REPLACED, NULL, replaced_and_drop, REG_GONE},
     {REG_LOST, REG_EV_NETWORK, NULL, network_end_and_drop, REG_GONE},
@@ -163,10 +205,12 @@ static const struct row {
     {REG_ORPHAN, REG_EV_REFUSED, NULL, reg_record_drop, REG_GONE},
     {REG_ORPHAN, REG_EV_FLOW_CLOSED, NULL, NULL, REG_ORPHAN},
     {REG_ORPHAN, REG_EV_REVOKED, NULL, NULL, REG_ORPHAN},
+    {REG_ORPHAN, REG_EV_CHALLENGED, NULL, reg_record_drop, REG_GONE},
 
     /* Freed at the end of the turn: what still arrives in this turn finds nothing to do. */
     {REG_GONE, REG_EV_FLOW_CLOSED, NULL, NULL, REG_GONE},
     {REG_GONE, REG_EV_REFUSED, NULL, NULL, REG_GONE},
+    {REG_GONE, REG_EV_CHALLENGED, NULL, NULL, REG_GONE},
 };
 
 static const char *const state_names[REG_STATES] = {

@@ -37,8 +37,16 @@ static struct reg_record *record_get(struct epc_reg *r, uint64_t flow_id)
     return rec;
 }
 
-static void free_record(void *rec)
+void reg_challenge_over(struct reg_record *rec)
 {
+    free(rec->challenged);
+    rec->challenged = NULL;
+}
+
+static void free_record(void *record)
+{
+    struct reg_record *rec = record;
+    reg_challenge_over(rec);
     free(rec);
 }
 
@@ -293,6 +301,24 @@ static void choose_mode(struct reg_tx *tx, const struct epc_cfg_origin *origin)
     }
 }
 
+/* RFC 3261 10.2: no new REGISTER before the answer to the last one; 8.2.2.2: the same one twice, as two
+ * transactions, is a loop. (The same transaction repeated does not come here.) */
+static void refuse_overlapping(const struct reg_tx *tx, struct epc_sip_in *in)
+{
+    const sip_t *last = epc_sip_in_sip(tx->in), *now = epc_sip_in_sip(in);
+    bool same = last->sip_call_id && now->sip_call_id && last->sip_cseq && now->sip_cseq &&
+                last->sip_cseq->cs_seq == now->sip_cseq->cs_seq &&
+                strcmp(last->sip_call_id->i_id, now->sip_call_id->i_id) == 0;
+    int status = same ? 482 : 500;
+    epc_log(EPC_LOG_INFO, "registration",
+            "event=refused flow=%llx status=%d reason=\"another REGISTER is pending\" spec=\"%s\"",
+            (unsigned long long)tx->rec->flow_id, status, same ? "RFC 3261 8.2.2.2" : "RFC 3261 10.2");
+    if (same)
+        epc_sip_in_reply(in, 482, NULL, NULL);
+    else
+        epc_sip_in_reply(in, 500, "Another Registration Is Pending", "Retry-After: 5\r\n");
+}
+
 void epc_reg_handle(struct epc_reg *r, struct epc_sip_in *in)
 {
     EPC_ASSERT_OWNER(r->sh);
@@ -301,9 +327,8 @@ void epc_reg_handle(struct epc_reg *r, struct epc_sip_in *in)
     struct reg_record *rec = flow ? record_get(r, epc_sip_in_flow(in)) : NULL;
     struct reg_tx *tx = rec && !rec->tx ? calloc(1, sizeof *tx) : NULL;
     if (!tx) {
-        /* RFC 3261 10.2: no new REGISTER before the answer to the last one. */
         if (rec && rec->tx)
-            epc_sip_in_reply(in, 500, "Another Registration Is Pending", "Retry-After: 5\r\n");
+            refuse_overlapping(rec->tx, in);
         epc_count(EPC_C_REG_REFUSED);
         epc_sip_in_release(in);
         return;
@@ -368,7 +393,7 @@ static void destroy_record(struct epc_hnode *node, void *arg)
         epc_count(EPC_C_REG_REMOVED);
     }
     reg_grant_free(rec->grant);
-    free(rec);
+    free_record(rec);
 }
 
 void epc_reg_destroy(struct epc_reg *r)

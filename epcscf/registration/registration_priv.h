@@ -15,6 +15,7 @@
 #define REG_STATES_LIST(X)                                                                         \
     X(IDLE, "idle")             /* nobody registered on the flow */                                \
     X(PENDING, "pending")       /* first REGISTER is at the core */                                \
+    X(CHALLENGED, "challenged") /* the core's challenge is with the WIC (reg-await-auth) */        \
     X(ACTIVE, "active")         /* registered */                                                   \
     X(REFRESHING, "refreshing") /* registered, another REGISTER is at the core */                  \
     X(LEAVING, "leaving")       /* registered, the de-registration is at the core */               \
@@ -28,6 +29,7 @@
     X(ACCEPTED, "accepted") /* 200 with our contact */                                             \
     X(REMOVED, "removed")   /* 200 without it */                                                   \
     X(QUERIED, "queried")   /* 200 to a query */                                                   \
+    X(CHALLENGED, "challenged") /* 401 to Digest */                                                \
     X(REFUSED, "refused")   /* any other final answer, or none */                                  \
     X(EXPIRED, "expired")                                                                          \
     X(FLOW_CLOSED, "flow-closed")                                                                  \
@@ -52,6 +54,7 @@ enum reg_event {
 /** What a 200 granted. The strings behind a struct epc_binding. */
 struct reg_grant {
     char *impi, *username, *contact, *wwsf, *charging, *aor, *home;
+    char *waf;            /**< authorization-entity of the token's issuer, or NULL */
     char *contact_params; /**< instance and reg-id as a WIC wrote them: ";+sip.instance=..." */
     char *key;            /**< IMPI, instance, reg-id: the same one replaces an older binding */
     char **impus, **service_route; /**< NULL-terminated */
@@ -60,6 +63,7 @@ struct reg_grant {
     uint64_t expires_at_ms, core_expires_at_ms;
     uint64_t token_expires_at_s;
     bool ob;
+    bool aka; /**< made by IMS AKA over TLS */
 };
 
 struct reg_tx;
@@ -70,11 +74,13 @@ struct reg_record {
     bool flow_open;
     unsigned failures;
     enum reg_state state;
+    char *challenged;         /**< IMPI that the outstanding challenge is for; NULL: none, or not known */
     struct reg_tx *tx;        /**< REGISTER under way, or NULL */
     struct reg_grant *grant;  /**< NULL unless registered */
     struct epc_binding public; /**< view of grant; its address stays through refreshes */
     uint64_t checked_hash, checked_until_s; /**< token that epc_reg_check() verified last */
-    struct epc_timer expiry, grace;
+    struct epc_timer expiry;  /**< of the binding; in CHALLENGED, of the challenge */
+    struct epc_timer grace;
     struct epc_timer linger;    /**< ended by the core: until the connection is closed */
     bool moved;                 /**< REPLACED, and what hangs on it has moved along */
     bool rejected;              /**< ended by the core, for good */
@@ -100,6 +106,7 @@ struct reg_tx {
     char *username;              /**< Digest: as the WIC writes it */
     bool has_authorization;      /**< Digest: the WIC sent one */
     bool has_response;           /**< Digest: it answers a challenge */
+    bool aka;                    /**< Digest: AKAv2-SHA-256, IMS AKA over TLS (TS 33.203 P.1) */
     bool ob;                     /**< the WIC uses reg-id and outbound */
     bool supports_path;
     uint32_t expires_s;          /**< to ask the core for */
@@ -138,6 +145,8 @@ void reg_event(struct reg_record *rec, enum reg_event ev);
 const char *reg_state_name(enum reg_state st);
 
 /* registration.c */
+/** Forget who was challenged on this flow. */
+void reg_challenge_over(struct reg_record *rec);
 struct reg_record *reg_record_find(const struct epc_reg *r, uint64_t flow_id);
 /** Modes that the Origin of a flow allows; bits of enum epc_reg_modes. */
 unsigned reg_modes(const struct epc_reg *r, const struct epc_cfg_origin *origin);

@@ -224,10 +224,33 @@ static void narrow_kind(struct reg_tx *tx)
     free(key);
 }
 
+/* What the eP-CSCF alone says to the core. The header policy removes it; strict operators refuse. */
+static bool forged(const struct epc_cfg_registration *cfg, const sip_authorization_t *au)
+{
+    for (; au; au = au->au_next) {
+        if (msg_header_find_param(au->au_common, "integrity-protected") ||
+            (cfg->authorization_entity_param &&
+             msg_header_find_param(au->au_common, cfg->authorization_entity_param)))
+            return true;
+    }
+    return false;
+}
+
+static enum epc_err check_forged(const struct reg_tx *tx, const sip_t *sip, struct epc_cause *cause)
+{
+    const struct epc_cfg_registration *cfg = &tx->rec->r->cfg->registration;
+    if (!cfg->strict_integrity ||
+        (!forged(cfg, sip->sip_authorization) && !forged(cfg, sip->sip_proxy_authorization)))
+        return EPC_OK;
+    return refuse(cause, 403, "TS 24.229 7.2A.2", "Parameter reserved to the network");
+}
+
 enum epc_err reg_read_request(struct reg_tx *tx, struct epc_cause *cause)
 {
     const sip_t *sip = epc_sip_in_sip(tx->in);
-    enum epc_err err = read_addresses(tx, sip, cause);
+    enum epc_err err = check_forged(tx, sip, cause);
+    if (err == EPC_OK)
+        err = read_addresses(tx, sip, cause);
     if (err == EPC_OK)
         err = read_contact(tx, sip, cause);
     if (err != EPC_OK)
@@ -257,9 +280,36 @@ static char *derived_username(const struct reg_tx *tx)
     return full_impi(epc_str_c(user), tx->home);
 }
 
+/* TS 33.203 N.1: no Digest from 3GPP-defined access networks. */
+static bool over_3gpp_access(const sip_t *sip)
+{
+    for (const sip_unknown_t *u = sip->sip_unknown; u; u = u->un_next) {
+        struct epc_str rest = epc_str_c(u->un_value);
+        if (!u->un_name || !epc_str_ieqc(epc_str_c(u->un_name), "P-Access-Network-Info"))
+            continue;
+        while (rest.p) {
+            struct epc_str item = reg_next_item(&rest);
+            if (item.n >= 5 && epc_str_ieqc((struct epc_str){item.p, 5}, "3GPP-"))
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum epc_err check_owner(const struct reg_tx *tx, struct epc_cause *cause)
+{
+    const struct reg_record *rec = tx->rec;
+    if (rec->grant && strcmp(rec->grant->impi, tx->impi) != 0)
+        return refuse(cause, 403, "TS 24.229 5.2.2.5", "Connection belongs to another identity");
+    if (!rec->grant && rec->challenged && tx->has_response && strcmp(rec->challenged, tx->impi) != 0)
+        return refuse(cause, 403, "TS 24.229 5.2.2.5", "Not the identity that was challenged");
+    return EPC_OK;
+}
+
 enum epc_err reg_read_digest(struct reg_tx *tx, struct epc_cause *cause)
 {
     const sip_authorization_t *au = epc_sip_in_sip(tx->in)->sip_authorization;
+    const struct epc_cfg_registration *cfg = &tx->rec->r->cfg->registration;
     if (au && (au->au_next || !au->au_scheme || !epc_str_ieqc(epc_str_c(au->au_scheme), "Digest")))
         return refuse(cause, 400, "RFC 3261 22.3", "Unsupported Credentials");
     if (au) {
@@ -268,14 +318,16 @@ enum epc_err reg_read_digest(struct reg_tx *tx, struct epc_cause *cause)
             return refuse(cause, 400, "RFC 3261 22.4", "Digest without usable username");
         tx->has_authorization = true;
         tx->has_response = reg_param(au, "response=").n > 0;
+        tx->aka = epc_str_ieqc(reg_param(au, "algorithm="), "AKAv2-SHA-256");
         tx->username = epc_str_dup(username);
     } else {
+        tx->aka = tx->rec->grant && tx->rec->grant->aka;
         tx->username = derived_username(tx);
     }
+    if (cfg->digest_deny_3gpp_access && !tx->aka && over_3gpp_access(epc_sip_in_sip(tx->in)))
+        return refuse(cause, 403, "TS 33.203 N.1", "Digest not allowed from this access network");
     tx->impi = tx->username ? full_impi(epc_str_c(tx->username), tx->home) : NULL;
     if (!tx->impi)
         return EPC_ENOMEM;
-    if (tx->rec->grant && strcmp(tx->rec->grant->impi, tx->impi) != 0)
-        return refuse(cause, 403, "TS 24.229 5.2.2.5", "Connection belongs to another identity");
-    return EPC_OK;
+    return check_owner(tx, cause);
 }

@@ -78,6 +78,8 @@ static const struct epc_policy_row table[] = {
      "TS 24.229 4.4", "between network nodes only"},
     {"Privacy",                      true,  {P,            P,               P,            P},
      "RFC 3323", "acted on, passed untouched"},
+    {"Proxy-Authenticate",           true,  {P,            P,               P,            ACT_NO_KEYS},
+     "TS 24.229 5.2.2", "IMS AKA keys end at the edge"},
     {"Proxy-Authorization",          true,  {ACT_NO_BEARER, P,              P,            P},
      "RFC 8898 2.3", "the token never leaves the edge"},
     {"Proxy-Require",                true,  {ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE},
