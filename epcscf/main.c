@@ -40,6 +40,7 @@ struct node {
 
 static const char usage[] =
     "usage: epcscf --config FILE [--check]\n"
+    "       epcscf --config FILE --wwsf help    (users, pool and keys of the embedded WWSF)\n"
     "       epcscf --config-reference | --header-policy | --state-machines | --version\n"
     "       epcscf --hash-password      (reads the password from standard input)\n";
 
@@ -342,12 +343,16 @@ int main(int argc, char **argv)
 {
     const char *file = NULL;
     bool check = false;
+    const char *const *tool = NULL;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             file = argv[++i];
         else if (strcmp(argv[i], "--check") == 0)
             check = true;
-        else if (strcmp(argv[i], "--version") == 0)
+        else if (strcmp(argv[i], "--wwsf") == 0 && i + 1 < argc) {
+            tool = (const char *const *)argv + i + 1; /* all that follows */
+            break;
+        } else if (strcmp(argv[i], "--version") == 0)
             return puts("epcscf " EPC_VERSION) < 0;
         else if (strcmp(argv[i], "--config-reference") == 0)
             return epc_config_reference(stdout), 0;
@@ -373,7 +378,9 @@ int main(int argc, char **argv)
         return EXIT_CONFIG;
     }
     int status = 0;
-    if (check)
+    if (tool)
+        status = epc_wwsf_tool(&cfg->wwsf, tool, (size_t)((const char *const *)argv + argc - tool));
+    else if (check)
         printf("%s: ok\n", file);
     else
         status = run(cfg);

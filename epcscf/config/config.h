@@ -160,10 +160,19 @@ struct epc_cfg_wwsf {
     char *issuer, *audience, *scope;
     char *signing_key;            /**< PEM file, EC P-256 or RSA; made at start if missing */
     char *jwks_file;              /**< where the public key set is written for the eP-CSCF */
-    char *users_file;             /**< JSON: see wwsf/README part of the reference */
+    char *database;               /**< SQLite file: users, sessions, pool, keys; made if missing */
+    char *users_file;             /**< JSON, brought into the database; NULL = none: wwsf/README.md */
+    char *pool_file;              /**< the pool's identities, IMPI and IMPU on a line */
     char *home_domain;
     char *page_dir;               /**< the built page; default: installed location */
     uint32_t token_lifetime_s;
+    bool guests;                  /**< anybody may borrow an identity of the pool */
+    bool pool_revoke;             /**< at log-out, revoke the identity's tokens and lend it again at once */
+    uint32_t pool_margin_s;       /**< a lent identity stays with its user so long after its last token */
+    uint32_t key_rotation_s;      /**< a new signing key so often; 0 = never by itself */
+    uint32_t key_publish_s;       /**< a new key is published so long before it signs */
+    char **allowed_origins;       /**< of pages hosted elsewhere that may use /api/ (CORS) */
+    size_t n_allowed_origins;
     struct epc_cfg_plmn *plmn;
     size_t n_plmn;
 };

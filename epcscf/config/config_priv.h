@@ -18,7 +18,7 @@ enum {
     CFG_MAX_OCTETS = 1 << 20,
     CFG_MAX_NODES = 50000,  /* visits: aliases may make a small file big */
     CFG_MAX_FAULTS = 100,
-    CFG_MAX_KEYS = 112,     /* of the main table */
+    CFG_MAX_KEYS = 160,     /* of the main table */
     CFG_MAX_ITEM_KEYS = 12, /* of a table for list elements */
 };
 

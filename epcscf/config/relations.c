@@ -88,6 +88,18 @@ static uint32_t node_id(const struct epc_cfg_sip *s)
     return h ? h : 1;
 }
 
+/* Of all folders the one of the key set is known to be writable. */
+static void derive_database(struct cfg_loader *ld, struct epc_cfg_wwsf *w)
+{
+    struct epc_buf b = {0};
+    const char *slash = w->jwks_file ? strrchr(w->jwks_file, '/') : NULL;
+    if (w->database || !w->jwks_file || bad(ld, "wwsf.database"))
+        return;
+    epc_buf_printf(&b, "%.*swwsf.sqlite", slash ? (int)(slash + 1 - w->jwks_file) : 0, w->jwks_file);
+    w->database = epc_buf_take(&b, NULL);
+    ld->no_memory = ld->no_memory || !w->database;
+}
+
 void cfg_derive(struct cfg_loader *ld)
 {
     struct epc_config *c = ld->cfg;
@@ -98,6 +110,7 @@ void cfg_derive(struct cfg_loader *ld)
     follow(ld, "sip.ioi", &c->sip.ioi, c->sip.visited_network);
     follow(ld, "tokens.realm", &c->tokens.realm, domain);
     follow(ld, "policy.destination_realm", &c->policy.destination_realm, domain);
+    derive_database(ld, &c->wwsf);
     follow(ld, "wwsf.certificate", &c->wwsf.certificate, c->wss.certificate);
     follow(ld, "wwsf.key", &c->wwsf.key, c->wss.key);
     follow(ld, "wwsf.home_domain", &c->wwsf.home_domain, domain);
@@ -286,6 +299,20 @@ static void check_wwsf_tokens(struct cfg_loader *ld)
     }
 }
 
+static void check_wwsf_keys(struct cfg_loader *ld)
+{
+    const struct epc_cfg_wwsf *w = &ld->cfg->wwsf;
+    if (w->key_rotation_s && w->key_rotation_s <= w->key_publish_s && !bad(ld, "wwsf.key_rotation_s") &&
+        !bad(ld, "wwsf.key_publish_s"))
+        cfg_fault(ld, line_of(ld, "wwsf.key_rotation_s"), "wwsf.key_rotation_s",
+                  "%u is not over wwsf.key_publish_s (%u), so that keys would pile up; make it more",
+                  (unsigned)w->key_rotation_s, (unsigned)w->key_publish_s);
+    for (size_t i = 0; i < w->n_allowed_origins; i++)
+        if (w->public_url && strcmp(w->allowed_origins[i], w->public_url) == 0)
+            cfg_fault(ld, line_of(ld, "wwsf.allowed_origins"), "wwsf.allowed_origins",
+                      "%s is wwsf.public_url, whose page needs no leave; remove it", w->public_url);
+}
+
 static void check_wwsf(struct cfg_loader *ld)
 {
     const struct epc_config *c = ld->cfg;
@@ -304,6 +331,7 @@ static void check_wwsf(struct cfg_loader *ld)
                 j = i;
             }
     check_wwsf_tokens(ld);
+    check_wwsf_keys(ld);
 }
 
 static void check_admin(struct cfg_loader *ld)

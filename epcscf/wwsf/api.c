@@ -4,27 +4,13 @@
 #include <string.h>
 
 /* lws keeps 4 kB of a request's head: no argument is longer. */
-enum { ORIGIN_MAX = 300, ARGS_MAX = 16, ARG_OCTETS = 4096 };
+enum { ARGS_MAX = 16, ARG_OCTETS = 4096, JWKS_MAX_AGE_S = 300 };
 
 /* ---- checks before the body --------------------------------------------------------------------- */
 
 static bool is_api(const struct epc_conn *c)
 {
     return strncmp(c->path, "/api/", 5) == 0;
-}
-
-/* Only the page itself may post. Browsers always send Origin with a POST; whoever sends none is no
- * browser and loses nothing by having to. The address in Host counts too: a page may be reached under
- * more names than the one that is configured. */
-static bool same_origin(struct epc_conn *c)
-{
-    char origin[ORIGIN_MAX], host[ORIGIN_MAX];
-    if (!epc_http_header(c, WSI_TOKEN_ORIGIN, origin, sizeof origin))
-        return false;
-    if (epc_str_ieqc(epc_str_c(origin), c->w->cfg->public_url))
-        return true;
-    return epc_http_header(c, WSI_TOKEN_HOST, host, sizeof host) &&
-           strncmp(origin, "https://", 8) == 0 && epc_str_ieqc(epc_str_c(origin + 8), host);
 }
 
 static bool is_json(struct epc_conn *c)
@@ -49,12 +35,15 @@ int epc_api_check(struct epc_conn *c)
     if (c->method == EPC_METHOD_OTHER)
         return 405;
     if (!r)
-        return epc_page_find(c->w->page, epc_str_c(c->path)) ? (c->method == EPC_POST ? 405 : 0) : 404;
+        return epc_page_find(c->w->page, epc_str_c(c->path))
+                   ? (c->method == EPC_POST || c->method == EPC_OPTIONS ? 405 : 0) : 404;
+    if (c->method == EPC_OPTIONS)
+        return is_api(c) ? epc_cors_check_preflight(c, r->method) : 405;
     if ((c->method == EPC_POST) != (r->method == EPC_POST))
         return 405;
     if (c->method != EPC_POST)
         return 0;
-    return !same_origin(c) ? 403 : !is_json(c) ? 415 : 0;
+    return !epc_cors_may_post(c) ? 403 : !is_json(c) ? 415 : 0;
 }
 
 /* ---- helpers for all POSTs ------------------------------------------------------------------------ */
@@ -123,14 +112,24 @@ static void get_config(struct epc_conn *c)
         epc_http_error(c, 404, "", "no eP-CSCF for this network");
         return;
     }
-    epc_http_json(c, 200, "", urls ? json_pack("{s:o, s:s, s:[s, s]}", "epcscf", urls, "home_domain",
-                                               cfg->home_domain, "modes", "token", "digest") : NULL);
+    epc_http_json(c, 200, "", urls ? json_pack("{s:o, s:s, s:[s, s], s:b}", "epcscf", urls, "home_domain",
+                                               cfg->home_domain, "modes", "token", "digest", "guests",
+                                               cfg->guests) : NULL);
 }
 
 static void get_jwks(struct epc_conn *c)
 {
-    epc_http_answer(c, 200, "application/jwk-set+json", "Cache-Control: max-age=300\r\n",
-                    epc_str_c(c->w->jwks));
+    struct epc_buf headers = {0};
+    /* Half the time that a new key stands there before it signs, at most. */
+    uint32_t age_s = c->w->cfg->key_publish_s / 2;
+    epc_buf_printf(&headers, "Cache-Control: max-age=%u\r\n",
+                   (unsigned)(age_s < JWKS_MAX_AGE_S ? age_s : JWKS_MAX_AGE_S));
+    epc_cors_headers(c, true, &headers);
+    if (headers.failed)
+        epc_http_answer(c, 500, NULL, "", EPC_STR_NULL);
+    else
+        epc_http_answer(c, 200, "application/jwk-set+json", headers.p, epc_str_c(c->w->ring->jwks));
+    epc_buf_free(&headers);
 }
 
 static void get_file(struct epc_conn *c, const struct epc_file *f)
@@ -153,6 +152,7 @@ static void get_file(struct epc_conn *c, const struct epc_file *f)
 
 static const struct route routes[] = {
     {"/api/login", EPC_POST, epc_api_login},
+    {"/api/guest", EPC_POST, epc_api_guest},
     {"/api/token", EPC_POST, epc_api_token},
     {"/api/logout", EPC_POST, epc_api_logout},
     {"/api/config", EPC_GET, get_config},
@@ -172,7 +172,9 @@ void epc_api_handle(struct epc_conn *c)
     const struct route *r = find_route(c);
     if (is_api(c))
         epc_count(EPC_C_WWSF_REQUESTS);
-    if (r)
+    if (r && c->method == EPC_OPTIONS)
+        epc_cors_preflight(c, r->method);
+    else if (r)
         r->handle(c);
     else
         get_file(c, epc_page_find(c->w->page, epc_str_c(c->path)));

@@ -74,6 +74,7 @@ void epc_http_answer(struct epc_conn *c, int status, const char *type, const cha
     epc_buf_free(&c->out);
     epc_buf_add(&c->out, headroom, sizeof headroom);
     epc_buf_printf(&c->out, "HTTP/1.1 %d %s\r\n%s%s", status, phrase(status), c->w->headers, extra);
+    epc_cors_headers(c, false, &c->out);
     if (type)
         epc_buf_printf(&c->out, "Content-Type: %s\r\n", type);
     if (status != 204 && status != 304)
@@ -122,6 +123,9 @@ static void read_request_line(struct epc_conn *c)
     case LWSHUMETH_HEAD:
         c->method = EPC_HEAD;
         break;
+    case LWSHUMETH_OPTIONS:
+        c->method = EPC_OPTIONS;
+        break;
     default:
         c->method = EPC_METHOD_OTHER;
     }
@@ -142,6 +146,8 @@ static int64_t content_length(struct epc_conn *c)
 
 static void refuse(struct epc_conn *c, int status)
 {
+    if (status == 403)
+        epc_count(EPC_C_WWSF_FOREIGN);
     epc_http_error(c, status, status == 405 ? "Allow: GET, HEAD, POST\r\n" : "", phrase(status));
 }
 
@@ -155,8 +161,11 @@ static void handle(struct epc_conn *c)
 
 static int on_request(struct epc_conn *c)
 {
+    if (c->task)
+        return -1; /* one at a time */
     int64_t n = content_length(c);
     read_request_line(c);
+    epc_cors_read(c);
     restart_deadline(c);
     c->close = false;
     c->body.n = 0;
@@ -240,6 +249,8 @@ static void bury(void *conn)
 static void on_freed(struct epc_conn *c)
 {
     c->gone = true;
+    if (c->task)
+        epc_task_conn_gone(c->task);
     epc_timer_stop(c->w->sh, &c->deadline);
     wipe_body(c);
     epc_buf_free(&c->out);

@@ -1,5 +1,6 @@
-/* The key that signs tokens: EC P-256 (ES256) or RSA (RS256), and its public half as a JWK set. */
-#include "wwsf/wwsf_priv.h"
+/* A key that signs tokens: EC P-256 (ES256) or RSA (RS256), and its public half as a JWK. */
+#include "wwsf/keys.h"
+#include "wwsf/wwsf.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { P256_OCTETS = 32, RSA_BITS_MIN = 2048, KEY_FILE_MAX = 65536 };
+enum { P256_OCTETS = 32, RSA_BITS_MIN = 2048 };
 
 struct epc_key {
     EVP_PKEY *pkey;
@@ -87,12 +88,9 @@ static enum epc_err describe(struct epc_key *k)
     return ok ? EPC_OK : EPC_ENOMEM;
 }
 
-char *epc_key_jwks(const struct epc_key *k)
+void epc_key_jwk(const struct epc_key *k, struct epc_buf *out)
 {
-    struct epc_buf b = {0};
-    epc_buf_printf(&b, "{\"keys\":[{%s,\"use\":\"sig\",\"alg\":\"%s\",\"kid\":\"%s\"}]}\n",
-                   k->jwk_members, epc_key_alg(k), k->kid);
-    return epc_buf_take(&b, NULL);
+    epc_buf_printf(out, "{%s,\"use\":\"sig\",\"alg\":\"%s\",\"kid\":\"%s\"}", k->jwk_members, epc_key_alg(k), k->kid);
 }
 
 /* ---- open, sign ------------------------------------------------------------------------------------- */
@@ -131,30 +129,65 @@ static bool usable(const EVP_PKEY *pkey, bool *ec)
     return EVP_PKEY_is_a(pkey, "RSA") == 1 && EVP_PKEY_get_bits(pkey) >= RSA_BITS_MIN;
 }
 
-enum epc_err epc_key_open(struct epc_key **out, const char *file)
+/* Takes @p pkey; @p what names its place in the log. */
+static enum epc_err make(struct epc_key **out, EVP_PKEY *pkey, const char *what, const char *why)
 {
-    const char *why;
     enum epc_err err = EPC_EIO;
     struct epc_key *k = calloc(1, sizeof *k);
-    if (!k)
+    if (!k) {
+        EVP_PKEY_free(pkey);
         return EPC_ENOMEM;
-    k->pkey = read_pem(file, &why);
-    if (k->pkey && !usable(k->pkey, &k->ec)) {
-        why = "neither EC P-256 nor RSA of at least 2048 bits";
-        goto out;
     }
-    if (k->pkey) {
+    k->pkey = pkey;
+    if (pkey && !usable(pkey, &k->ec)) {
+        why = "neither EC P-256 nor RSA of at least 2048 bits";
+    } else if (pkey) {
         why = "cannot be exported";
         err = describe(k);
     }
-out:
     if (err != EPC_OK) {
-        epc_log(EPC_LOG_ERROR, "wwsf", "event=signing-key-unusable file=%s why=\"%s\"", file, why);
+        epc_log(EPC_LOG_ERROR, "wwsf", "event=signing-key-unusable file=%s why=\"%s\"", what, why);
         epc_key_close(k);
         return err;
     }
     *out = k;
     return EPC_OK;
+}
+
+enum epc_err epc_key_open(struct epc_key **out, const char *file)
+{
+    const char *why;
+    EVP_PKEY *pkey = read_pem(file, &why);
+    return make(out, pkey, file, why);
+}
+
+enum epc_err epc_key_parse(struct epc_key **out, const char *pem, const char *file)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    ERR_clear_error();
+    return make(out, pkey, file, "not a PEM private key");
+}
+
+enum epc_err epc_key_generate(struct epc_key **out)
+{
+    return make(out, EVP_EC_gen("P-256"), "(new)", "could not be made");
+}
+
+char *epc_key_pem(const struct epc_key *k)
+{
+    char *p = NULL, *text = NULL;
+    BIO *bio = BIO_new(BIO_s_secmem());
+    if (bio && PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) == 1) {
+        long n = BIO_get_mem_data(bio, &p);
+        text = n > 0 ? epc_str_dup((struct epc_str){p, (size_t)n}) : NULL;
+    }
+    if (!text)
+        epc_log(EPC_LOG_ERROR, "wwsf", "event=key-not-written why=\"%s\"",
+                ERR_reason_error_string(ERR_peek_last_error()));
+    BIO_free(bio);
+    return text;
 }
 
 void epc_key_close(struct epc_key *k)
@@ -211,9 +244,7 @@ enum epc_err epc_key_sign(const struct epc_key *k, struct epc_str text, struct e
 
 /* ---- files ------------------------------------------------------------------------------------------- */
 
-/* Whole or not at all: written beside, synced, then moved into place. With @p keep an existing file
- * wins. */
-static enum epc_err write_file(const char *file, const char *p, size_t n, mode_t mode, bool keep)
+enum epc_err epc_key_write_file(const char *file, const char *p, size_t n, mode_t mode, bool keep)
 {
     struct epc_buf tmp = {0};
     enum epc_err err = EPC_EIO;
@@ -239,42 +270,19 @@ static enum epc_err write_file(const char *file, const char *p, size_t n, mode_t
     return err;
 }
 
-static enum epc_err make_key(const char *file)
-{
-    enum epc_err err = EPC_EIO;
-    char *pem = NULL;
-    long n = 0;
-    EVP_PKEY *pkey = EVP_EC_gen("P-256");
-    BIO *bio = BIO_new(BIO_s_secmem());
-    if (pkey && bio && PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1)
-        n = BIO_get_mem_data(bio, &pem);
-    if (n > 0)
-        err = write_file(file, pem, (size_t)n, 0600, true);
-    else
-        epc_log(EPC_LOG_ERROR, "wwsf", "event=key-not-made why=\"%s\"",
-                ERR_reason_error_string(ERR_peek_last_error()));
-    BIO_free(bio);
-    EVP_PKEY_free(pkey);
-    if (err == EPC_OK)
-        epc_log(EPC_LOG_INFO, "wwsf", "event=signing-key-made file=%s alg=ES256", file);
-    return err;
-}
-
-enum epc_err epc_wwsf_prepare(const struct epc_cfg_wwsf *cfg)
+enum epc_err epc_key_make_file(const char *file)
 {
     struct epc_key *k = NULL;
-    enum epc_err err = EPC_OK;
-    if (!cfg || !cfg->signing_key || !cfg->jwks_file)
-        return EPC_EINVAL;
-    if (access(cfg->signing_key, F_OK) != 0 && errno == ENOENT)
-        err = make_key(cfg->signing_key);
-    if (err == EPC_OK)
-        err = epc_key_open(&k, cfg->signing_key);
-    if (err == EPC_OK) {
-        char *jwks = epc_key_jwks(k);
-        err = jwks ? write_file(cfg->jwks_file, jwks, strlen(jwks), 0644, false) : EPC_ENOMEM;
-        free(jwks);
-    }
+    enum epc_err err = epc_key_generate(&k);
+    if (err != EPC_OK)
+        return err;
+    char *pem = epc_key_pem(k);
+    err = pem ? epc_key_write_file(file, pem, strlen(pem), 0600, true) : EPC_EIO;
+    if (pem)
+        explicit_bzero(pem, strlen(pem));
+    free(pem);
     epc_key_close(k);
+    if (err == EPC_OK)
+        epc_log(EPC_LOG_INFO, "wwsf", "event=signing-key-made file=%s alg=ES256", file);
     return err;
 }

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 1024, SESSIONS_MAX = 20000, SOURCES_MAX = 16384, RX_OCTETS = 4096 };
+enum { CONNECTIONS_MAX = 1024, SOURCES_MAX = 32768, RX_OCTETS = 4096 };
+/* Passwords take some 50 ms and 16 MB each; what waits here longer than a second gets 503 instead. */
+enum { HASH_THREADS = 2, HASHES_WAITING_MAX = 32, STORES_WAITING_MAX = 512 };
 
 /* ---- connections ---------------------------------------------------------------------------------- */
 
@@ -120,14 +122,23 @@ static char *security_headers(const struct epc_cfg_wwsf *cfg)
     return epc_buf_take(&b, NULL);
 }
 
+/* From here on no other thread works for it. */
+static void stop_threads(struct epc_wwsf *w)
+{
+    epc_jobs_destroy(w->hashers);
+    epc_jobs_destroy(w->stores);
+    w->hashers = w->stores = NULL;
+    epc_turn_stop(w->turn);
+    w->turn = NULL;
+}
+
 static void free_wwsf(struct epc_wwsf *w)
 {
-    epc_key_close(w->key);
-    epc_users_free(w->users);
+    stop_threads(w);
+    epc_ring_free(w->ring);
+    epc_backend_close(&w->backend);
     epc_page_free(w->page);
-    epc_logins_destroy(w->logins);
     epc_limits_destroy(w->limits);
-    free(w->jwks);
     free(w->headers);
     free(w);
 }
@@ -179,26 +190,41 @@ static enum epc_err readable(const char *file)
     return EPC_EIO;
 }
 
+/* The store is this thread's until its own has been started. */
+static enum epc_err open_store(struct epc_wwsf *w)
+{
+    w->backend.cfg = w->cfg;
+    enum epc_err err = epc_store_open(&w->backend.store, w->cfg->database);
+    if (err == EPC_OK)
+        err = epc_backend_import(&w->backend, true);
+    if (err == EPC_OK)
+        err = epc_turn_start(&w->turn, w);
+    if (err == EPC_OK)
+        err = epc_jobs_create(&w->stores, w->sh, "wwsf-store", 1, STORES_WAITING_MAX, &w->backend);
+    if (err == EPC_OK)
+        err = epc_jobs_create(&w->hashers, w->sh, "wwsf-hash", HASH_THREADS, HASHES_WAITING_MAX, NULL);
+    return err;
+}
+
 static enum epc_err load(struct epc_wwsf *w)
 {
     enum epc_err err = readable(w->cfg->certificate);
     if (err == EPC_OK)
         err = readable(w->cfg->key);
     if (err == EPC_OK)
-        err = epc_key_open(&w->key, w->cfg->signing_key);
-    if (err == EPC_OK)
-        err = epc_users_load(&w->users, w->cfg->users_file);
-    if (err == EPC_OK)
         err = epc_page_load(&w->page, w->cfg->page_dir);
     if (err == EPC_OK)
-        err = epc_logins_create(&w->logins, SESSIONS_MAX);
-    if (err == EPC_OK)
         err = epc_limits_create(&w->limits, SOURCES_MAX);
-    if (err != EPC_OK)
-        return err;
-    w->jwks = epc_key_jwks(w->key);
-    w->headers = security_headers(w->cfg);
-    return w->jwks && w->headers ? EPC_OK : EPC_ENOMEM;
+    if (err == EPC_OK && !(w->headers = security_headers(w->cfg)))
+        err = EPC_ENOMEM;
+    return err == EPC_OK ? open_store(w) : err;
+}
+
+void epc_wwsf_on_returned(struct epc_wwsf *w, epc_wwsf_returned_fn *fn, void *arg)
+{
+    EPC_ASSERT_OWNER(w->sh);
+    w->returned = fn;
+    w->returned_arg = arg;
 }
 
 enum epc_err epc_wwsf_create(struct epc_wwsf **out, struct epc_shard *service,
@@ -255,7 +281,9 @@ void epc_wwsf_destroy(struct epc_wwsf *w)
     epc_shard_unlisten(w->sh, w->vhost);
     epc_shard_hold(w->sh);
     w->destroying = true;
+    stop_threads(w);
     w->cfg = NULL; /* the caller may free it now */
+    w->backend.cfg = NULL;
     if (w->n_conns == 0) {
         finish_destroy(w);
         return;

@@ -74,7 +74,7 @@ static const struct one table[] = {
     {"wwsf: w}", "wwsf: w, modes: [token]}", 1, "tokens.issuers", "when an origin allows `token`"},
     {NULL, "policy: {mode: required}\n", 11, "policy.diameter_config", "when `policy.mode` is not `off`"},
     {NULL, "policy: {mode: optional}\n", 11, "policy.diameter_config", "missing"},
-    {NULL, "wwsf:\n  enabled: true\n", 11, "wwsf.users_file", "when `wwsf.enabled`"},
+    {NULL, "wwsf:\n  enabled: true\n", 11, "wwsf.jwks_file", "when `wwsf.enabled`"},
     {NULL, "wwsf:\n  enabled: true\n  plmn: []\n", 13, "wwsf.plmn", "name at least one"},
     /* single values */
     {NULL, "shards: 257\n", 11, "shards", "out of range; write 0 to 256"},
@@ -143,6 +143,9 @@ static const struct one table[] = {
     {NULL, WWSF "    - {plmn: default, url: 'wss://f.test'}\n", 21, "wwsf.plmn", "default stands twice"},
     {NULL, WWSF "admin: {metrics_listen: '127.0.0.1:8443'}\n", 21, "admin.metrics_listen", "choose another port"},
     {NULL, WWSF "  issuer: i\n" TOKENS, 27, "tokens.issuers", "is not the embedded WWSF's 'ims.test'"},
+    {NULL, WWSF "  key_rotation_s: 600\n  key_publish_s: 600\n", 21, "wwsf.key_rotation_s", "is not over wwsf.key_publish_s (600)"},
+    {NULL, WWSF "  allowed_origins: ['https://a.test/x']\n", 21, "wwsf.allowed_origins", "is no https origin"},
+    {NULL, WWSF "  allowed_origins: ['http://a.test']\n", 21, "wwsf.allowed_origins", "is no https origin"},
     {NULL, WWSF "  issuer: i\n  audience: a\n  token_lifetime_s: 90000\n" TOKENS, 23, "wwsf.token_lifetime_s", "max_lifetime_s"},
 };
 

@@ -219,6 +219,12 @@ static void files_are_looked_for(void **state)
     assert_int_equal(l.err, EPC_OK);
     assert_string_equal(l.cfg->wwsf.certificate, l.cfg->wss.certificate);
     assert_string_equal(l.cfg->wwsf.issuer, "https://a.test");
+    const char *made = strrchr(l.cfg->wwsf.database, '/');
+    assert_string_equal(made ? made : "", "/wwsf.sqlite");
+    assert_int_equal(strncmp(l.cfg->wwsf.database, l.cfg->wwsf.jwks_file,
+                             (size_t)(made - l.cfg->wwsf.database)), 0);
+    assert_int_equal(l.cfg->wwsf.key_rotation_s, 0);
+    assert_false(l.cfg->wwsf.guests);
     assert_string_equal(l.cfg->wwsf.audience, "ims.test");
     loading_clear(&l);
     drop("c.pem");

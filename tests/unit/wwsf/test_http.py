@@ -351,7 +351,7 @@ class Http(Case):
         status, _, body = self.s.ask("GET", "/api/config")
         self.assertEqual(status, 200)
         self.assertEqual(json.loads(body), {"epcscf": ["wss://one.ims.test/ws", "wss://two.ims.test:8443/ws"],
-                                            "home_domain": "ims.test", "modes": ["token", "digest"]})
+                                            "home_domain": "ims.test", "modes": ["token", "digest"], "guests": False})
         self.assertEqual(json.loads(self.s.ask("GET", "/api/config?x=1&plmn=310260")[2])["epcscf"],
                          ["wss://one.ims.test/ws"])
         self.assertEqual(len(json.loads(self.s.ask("GET", "/api/config?plmn=310261")[2])["epcscf"]), 2)

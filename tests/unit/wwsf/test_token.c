@@ -14,13 +14,14 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static char folder[64], key_file[96], jwks_file[96];
+static char folder[64], key_file[96], jwks_file[96], database[96];
 
 static struct epc_cfg_wwsf config(void)
 {
     static char issuer[] = "https://waf.test", audience[] = "edge", scope[] = "sip", id[] = "wwsf1";
     return (struct epc_cfg_wwsf){.issuer = issuer, .audience = audience, .scope = scope, .id = id,
-                                 .signing_key = key_file, .jwks_file = jwks_file, .token_lifetime_s = 300};
+                                 .signing_key = key_file, .jwks_file = jwks_file, .database = database,
+                                 .token_lifetime_s = 300, .key_publish_s = 900};
 }
 
 static int setup(void **state)
@@ -30,6 +31,7 @@ static int setup(void **state)
     if (!mkdtemp(folder))
         return -1;
     snprintf(key_file, sizeof key_file, "%s/key.pem", folder);
+    snprintf(database, sizeof database, "%s/wwsf.sqlite", folder);
     snprintf(jwks_file, sizeof jwks_file, "%s/jwks.json", folder);
     return 0;
 }
@@ -39,6 +41,7 @@ static int teardown(void **state)
     (void)state;
     unlink(key_file);
     unlink(jwks_file);
+    unlink(database);
     return rmdir(folder); /* fails when a temporary file was left behind */
 }
 
@@ -200,6 +203,8 @@ static void test_key_is_made(void **state)
     json_t *set;
     assert_int_equal(epc_wwsf_prepare(&cfg), EPC_OK);
     assert_int_equal(stat(key_file, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(stat(database, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(stat(jwks_file, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0644);

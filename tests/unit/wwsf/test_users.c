@@ -110,10 +110,6 @@ static void test_users(void **state)
     assert_null(epc_users_find(u, EPC_STR("Alice")));
     assert_null(epc_users_find(u, EPC_STR("carol")));
     assert_null(epc_users_find(u, EPC_STR("")));
-    /* The stand-in for an unknown name is somebody, and always the same. */
-    const struct epc_user *carol = epc_users_stand_in(u, EPC_STR("carol"));
-    assert_non_null(carol);
-    assert_ptr_equal(carol, epc_users_stand_in(u, EPC_STR("carol")));
     epc_users_free(u);
 }
 
@@ -144,30 +140,6 @@ static void test_users_faults(void **state)
     assert_null(u);
 }
 
-static void test_users_refresh(void **state)
-{
-    (void)state;
-    struct epc_users *u = NULL;
-    write_text("[" ENTRY("alice", "") "]");
-    assert_int_equal(epc_users_load(&u, file), EPC_OK);
-    struct epc_users *same = u;
-    epc_users_refresh(&u, file);
-    assert_ptr_equal(u, same);
-    write_text("[" ENTRY("alice", "") "," ENTRY("bob", "") "]");
-    epc_users_refresh(&u, file);
-    assert_non_null(epc_users_find(u, EPC_STR("bob")));
-    write_text("[" ENTRY("alice", "")); /* a fault: what was good stays */
-    epc_users_refresh(&u, file);
-    assert_non_null(epc_users_find(u, EPC_STR("bob")));
-    write_text("[" ENTRY("carol", "") "]");
-    epc_users_refresh(&u, file);
-    assert_null(epc_users_find(u, EPC_STR("bob")));
-    assert_non_null(epc_users_find(u, EPC_STR("carol")));
-    epc_users_refresh(&u, "/nonexistent/users.json");
-    assert_non_null(epc_users_find(u, EPC_STR("carol")));
-    epc_users_free(u);
-}
-
 static void test_no_users(void **state)
 {
     (void)state;
@@ -175,8 +147,48 @@ static void test_no_users(void **state)
     write_text("[]");
     assert_int_equal(epc_users_load(&u, file), EPC_OK);
     assert_null(epc_users_find(u, EPC_STR("alice")));
-    assert_null(epc_users_stand_in(u, EPC_STR("alice")));
     epc_users_free(u);
+}
+
+/* Without identities of their own they take one of the pool. */
+static void test_pool_user(void **state)
+{
+    (void)state;
+    struct epc_users *u = NULL;
+    write_text("[{\"user\":\"web\",\"password\":\"" HASH "\"}]");
+    assert_int_equal(epc_users_load(&u, file), EPC_OK);
+    assert_null(u->v[0].impi);
+    assert_int_equal(u->v[0].n_impus, 0);
+    epc_users_free(u);
+    u = NULL;
+    write_text("[{\"user\":\"web\",\"password\":\"" HASH "\",\"impus\":[\"sip:a@b\"]}]");
+    assert_int_equal(epc_users_load(&u, file), EPC_EPROTO);
+}
+
+static void test_pool_file(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "g1@ims.test\n", "g1@ims.test sip:g1@ims.test sip:g2@ims.test\n", "g1 sip:g1@ims.test\n",
+        "g1@ims.test g1@ims.test\n", "g1@ims.test sip:g1@ims.test\ng1@ims.test sip:g2@ims.test\n",
+        "[{\"impi\": 1}]\n",
+    };
+    struct epc_users *u = NULL;
+    write_text("# guests\n\n g1@ims.test  sip:g1@ims.test # the first\ng2@ims.test\ttel:+49302\n"
+               "g3@ims.test sip:g3@ims.test");
+    assert_int_equal(epc_users_load_pool(&u, file), EPC_OK);
+    assert_int_equal(u->n, 3);
+    const struct epc_user *g2 = epc_users_find(u, EPC_STR("g2@ims.test"));
+    assert_non_null(g2);
+    assert_string_equal(g2->impus[0], "tel:+49302");
+    epc_users_free(u);
+    u = NULL;
+    for (size_t i = 0; i < EPC_ARRAY_LEN(bad); i++) {
+        write_text(bad[i]);
+        if (epc_users_load_pool(&u, file) != EPC_EPROTO)
+            fail_msg("taken: %s", bad[i]);
+    }
+    assert_int_equal(epc_users_load_pool(&u, "/nonexistent/pool"), EPC_EIO);
 }
 
 /* ---- PLMN ---------------------------------------------------------------------------------------------------- */
@@ -255,8 +267,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_password),       cmocka_unit_test(test_password_known),
         cmocka_unit_test(test_password_faults), cmocka_unit_test(test_users),
-        cmocka_unit_test(test_users_faults),   cmocka_unit_test(test_users_refresh),
-        cmocka_unit_test(test_no_users),       cmocka_unit_test(test_plmn),
+        cmocka_unit_test(test_users_faults),   cmocka_unit_test(test_pool_user),
+        cmocka_unit_test(test_pool_file),      cmocka_unit_test(test_no_users),
+        cmocka_unit_test(test_plmn),
         cmocka_unit_test(test_plmn_form),      cmocka_unit_test(test_page),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

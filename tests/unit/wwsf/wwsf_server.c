@@ -94,6 +94,7 @@ int main(int argc, char **argv)
                             .signing_key = in_folder(argv[1], "signing.pem"),
                             .jwks_file = in_folder(argv[1], "jwks.json"),
                             .users_file = in_folder(argv[1], "users.json"), .home_domain = domain,
+                            .database = in_folder(argv[1], "wwsf.sqlite"), .key_publish_s = 900,
                             .page_dir = in_folder(argv[1], "page"), .token_lifetime_s = 600,
                             .plmn = plmn, .n_plmn = n}};
     if (epc_addr_parse(&r.cfg.listen, "127.0.0.1", (uint16_t)atoi(argv[2])) != EPC_OK)
@@ -104,6 +105,7 @@ int main(int argc, char **argv)
     free(r.cfg.signing_key);
     free(r.cfg.jwks_file);
     free(r.cfg.users_file);
+    free(r.cfg.database);
     free(r.cfg.page_dir);
     return status;
 }
