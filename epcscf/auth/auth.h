@@ -69,8 +69,10 @@ void epc_auth_cancel(struct epc_auth_pending *p); /**< `done` will not run; NULL
  *  NULL when out of memory. @param error NULL, "invalid_token" or "invalid_scope" */
 char *epc_auth_challenge(const struct epc_auth *a, const char *error);
 
-/** Canonical form of an identity for comparisons: `sip:user@host` (host lower case, no parameters,
- *  no port) or `tel:+digits`. malloc'd (gives); NULL if it is neither. */
-char *epc_auth_canonical_impu(struct epc_str uri);
+/** As epc_canonical_impu(). */
+static inline char *epc_auth_canonical_impu(struct epc_str uri)
+{
+    return epc_canonical_impu(uri);
+}
 
 #endif

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "auth/auth.h"
+#include "auth/http.h"
 
 /** Longer tokens are refused unread. */
 #define EPC_TOKEN_MAX_OCTETS 8192
@@ -26,11 +27,19 @@ json_t *epc_json_object(const char *p, size_t n, const char **why);
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
-enum epc_jwt_alg { EPC_JWT_ALG_NONE, EPC_JWT_RS256, EPC_JWT_ES256 };
+enum epc_jwt_alg {
+    EPC_JWT_ALG_NONE,
+    EPC_JWT_RS256,
+    EPC_JWT_PS256,
+    EPC_JWT_ES256,
+    EPC_JWT_ES384,
+    EPC_JWT_EDDSA, /**< Ed25519 */
+};
 
 struct epc_jwk {
     char *kid;
-    enum epc_jwt_alg alg; /**< follows from the key's type; the only one it may be used with */
+    enum epc_jwt_alg alg; /**< follows from the key's type, and for RSA from its alg (RS256 without); the
+                               only one it may be used with (RFC 8725 3.1) */
     EVP_PKEY *pkey;
 };
 struct epc_jwks {
@@ -53,7 +62,7 @@ struct epc_jwt {
     struct epc_str signing_input; /**< borrowed from the token */
     unsigned char *signature;
     size_t signature_n;
-    enum epc_jwt_alg alg; /**< of the header: RS256, ES256, or none that we know */
+    enum epc_jwt_alg alg; /**< of the header; EPC_JWT_ALG_NONE: none that we know */
     const char *kid;
 };
 /** Take a compact JWS apart. Nothing in it is verified afterwards. @p why static, on error. */
@@ -63,6 +72,7 @@ void epc_jwt_clear(struct epc_jwt *t);
 /** Does the signature fit? False as well when the header's algorithm is not that of the key. */
 bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key);
 const char *epc_jwt_alg_name(enum epc_jwt_alg alg);
+enum epc_jwt_alg epc_jwt_alg_of(const char *name);
 
 /* ---- work that may block ----------------------------------------------------------------------- */
 
@@ -93,6 +103,21 @@ void epc_revocations_add(struct epc_revocations *r, const char *impi, uint64_t b
 bool epc_revocations_cover(const struct epc_revocations *r, const char *impi, uint64_t issued_at_s,
                            uint64_t now_s);
 
+/* ---- verifications that wait ---------------------------------------------------------------------- */
+
+/** More are answered with 503. */
+#define EPC_WAITING_MAX 256
+struct epc_waiting {
+    struct epc_auth_pending *first;
+    size_t n;
+};
+struct epc_word;
+/** Decide what waited for keys (@p word NULL), or for an issuer's word (@p failed: which did not come). */
+void epc_verify_waiting(struct epc_waiting *list, const struct epc_word *word, bool failed);
+void epc_waiting_clear(struct epc_waiting *list); /**< nobody is told */
+char *epc_challenge_text(const struct epc_cfg_tokens *cfg, const struct epc_cfg_issuer *is,
+                         const char *error, const char *scope); /**< gives */
+
 /* ---- sources of keys ----------------------------------------------------------------------------- */
 
 struct epc_file_stamp {
@@ -101,21 +126,64 @@ struct epc_file_stamp {
 struct epc_source {
     struct epc_auth *a;
     const struct epc_cfg_issuer *is;
-    struct epc_jwks keys;
-    struct epc_timer timer; /**< next look at the file, next fetch */
-    struct epc_work *work;
+    struct epc_jwks keys;       /**< kept while the source is away; none before the first success */
+    struct epc_timer timer;     /**< next look at the file, next fetch */
+    struct epc_work *work;      /**< file: being read */
     struct epc_file_stamp stamp;
+    struct epc_endpoint *ep;    /**< URL */
+    struct epc_request *fetch;
+    unsigned failures;          /**< in a row */
+    uint64_t next_ms;           /**< when the next fetch begins */
+    uint64_t forced_ms;         /**< last fetch for an unknown kid; 0 = none yet */
+    struct epc_waiting waiting; /**< tokens with a kid that the next set may hold */
 };
-/** EPC_EIO: the key file cannot be read or holds no usable key (logged). May block. */
+/** EPC_EIO: the key file cannot be read or holds no usable key, or the URL cannot be used at all
+ *  (logged). A URL that does not answer is no error. Shard's thread; may block. */
 enum epc_err epc_source_open(struct epc_source *s, struct epc_auth *a,
                              const struct epc_cfg_issuer *is) EPC_MUST_CHECK;
 void epc_source_close(struct epc_source *s);
 void epc_source_reload(struct epc_source *s);
+/** A token names a key that is not in the set. True: newer keys are on their way, and
+ *  epc_verify_waiting() will be called. False: there is nothing to wait for. */
+bool epc_source_look_for(struct epc_source *s);
+/** Is it the source's fault that a key is missing? Then seconds to the next attempt, else 0. */
+unsigned epc_source_away_s(const struct epc_source *s);
+
+/* ---- introspection (RFC 7662) ---------------------------------------------------------------------- */
+
+#define EPC_TOKEN_DIGEST_OCTETS 32
+/** One issuer's word on one token: being asked for, or kept for a while. */
+struct epc_word {
+    struct epc_hnode node;
+    struct epc_word *newer, *older;
+    struct epc_auth *a;
+    const struct epc_cfg_issuer *is;
+    unsigned char digest[EPC_TOKEN_DIGEST_OCTETS]; /**< SHA-256 of issuer and token */
+    struct epc_request *asking;
+    bool telling;      /**< those who waited are being told: must stay */
+    json_t *claims;   /**< NULL: the token is not active */
+    uint64_t until_ms;
+    struct epc_waiting waiting;
+};
+struct epc_introspection {
+    struct epc_hash words;
+    struct epc_word *oldest, *newest;
+    size_t n_asking;
+    struct epc_endpoint **eps; /**< one for each issuer; NULL: it is not asked */
+    char **basic;              /**< credentials of ours, base64 */
+};
+enum epc_err epc_introspection_open(struct epc_introspection *in, struct epc_auth *a) EPC_MUST_CHECK;
+void epc_introspection_close(struct epc_introspection *in, struct epc_auth *a);
+/** @return EPC_OK: *word is settled, borrowed until the next turn. EPC_EAGAIN: asked; add what waits to
+ *  (*word)->waiting. EPC_ELIMIT, EPC_ENOMEM: not now. */
+enum epc_err epc_introspection_ask(struct epc_introspection *in, struct epc_auth *a, size_t issuer,
+                                   struct epc_str token, struct epc_word **word) EPC_MUST_CHECK;
 
 struct epc_auth {
     struct epc_shard *sh;
     const struct epc_cfg_tokens *cfg;
     struct epc_source *sources; /**< one for each issuer, in the order of the configuration */
+    struct epc_introspection introspection;
     struct epc_revocations revoked;
     uint64_t longest_token_s;   /**< no issuer's tokens live longer, skew included */
 };
@@ -126,13 +194,19 @@ struct epc_verdict {
     struct epc_cause cause;
     const char *error; /**< RFC 8898 4: "invalid_token", "invalid_scope", or NULL: no challenge */
     const char *scope; /**< to name in the challenge, may be NULL */
+    const struct epc_cfg_issuer *issuer; /**< whose challenge it is; NULL: nobody's in particular */
+    const char *why;   /**< for the log where the answer must not tell; NULL: the cause's reason */
 };
 /** A token that does not hold: 401 with error="invalid_token". Returns EPC_EAUTH. */
 enum epc_err epc_verdict_invalid(struct epc_verdict *v, const char *why);
 
-/** Everything but the signature and the issuer: audience, times, scope, WWSF, identities.
+/** The issuer cannot be asked: 503. Returns EPC_EAGAIN. */
+enum epc_err epc_verdict_unavailable(struct epc_verdict *v, unsigned retry_after_s, const char *why);
+
+/** Everything but the signature and the issuer: audience, times, scope, WWSF, identities, pools.
  *  @param[out] out gives, on EPC_OK only. */
 enum epc_err epc_claims_check(struct epc_identity **out, const json_t *claims,
+                              const struct epc_cfg_tokens *cfg,
                               const struct epc_cfg_issuer *issuer,
                               const struct epc_cfg_origin *origin, uint64_t now_s,
                               struct epc_verdict *v) EPC_MUST_CHECK;

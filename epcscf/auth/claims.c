@@ -14,11 +14,40 @@ enum epc_err epc_verdict_invalid(struct epc_verdict *v, const char *why)
     return EPC_EAUTH;
 }
 
+/* One text for all, and that of registration/ too: the answer must not tell which identities there are. */
 static enum epc_err forbidden(struct epc_verdict *v, const char *why)
 {
-    epc_cause_set(&v->cause, 403, "TS 33.203 X.4.1", "Forbidden (%s)", why);
+    epc_cause_set(&v->cause, 403, "TS 33.203 X.4.1", "Identity not allowed");
     v->error = NULL;
+    v->why = why;
     return EPC_EPOLICY;
+}
+
+enum epc_err epc_verdict_unavailable(struct epc_verdict *v, unsigned retry_after_s, const char *why)
+{
+    epc_cause_set(&v->cause, 503, "RFC 3261 21.5.4", "Service Unavailable");
+    v->cause.retry_after_s = retry_after_s;
+    v->error = NULL;
+    v->why = why;
+    return EPC_EAGAIN;
+}
+
+/* A claim by its name; where there is none of that name, dots lead into nested objects. */
+static const json_t *claim(const json_t *claims, const char *name)
+{
+    const json_t *found = json_object_get(claims, name);
+    struct epc_str rest = epc_str_c(name);
+    if (found || !memchr(rest.p, '.', rest.n))
+        return found;
+    for (found = claims; rest.p && found;) {
+        char part[128];
+        struct epc_str cut = epc_str_cut(&rest, '.');
+        if (cut.n >= sizeof part)
+            return NULL;
+        snprintf(part, sizeof part, "%.*s", EPC_STR_ARG(cut));
+        found = json_object_get(found, part);
+    }
+    return found;
 }
 
 static bool audience_ok(const json_t *aud, const char *ours)
@@ -104,6 +133,15 @@ static enum epc_err check_scope(const json_t *claims, const struct epc_cfg_issue
     return EPC_EAUTH;
 }
 
+static bool origin_ok(const struct epc_cfg_issuer *is, const struct epc_cfg_origin *origin)
+{
+    for (size_t i = 0; origin && i < is->n_origins; i++) {
+        if (strcmp(is->origins[i], origin->origin) == 0)
+            return true;
+    }
+    return is->n_origins == 0;
+}
+
 /* azp and client_id both name the client that the token was issued to: the WWSF. */
 static enum epc_err check_wwsf(const char **wwsf, const json_t *claims,
                                const struct epc_cfg_issuer *is, const struct epc_cfg_origin *origin,
@@ -123,66 +161,104 @@ static enum epc_err check_wwsf(const char **wwsf, const json_t *claims,
         return forbidden(v, "WWSF not allowed for this issuer");
     if (origin && (!origin->wwsf || strcmp(origin->wwsf, id) != 0))
         return forbidden(v, "WWSF does not belong to this Origin");
+    if (!origin_ok(is, origin))
+        return forbidden(v, "Origin not allowed for this issuer");
     *wwsf = id;
     return EPC_OK;
 }
 
-/* A Network Access Identifier user@realm that can stand in a quoted string and as a SIP host. */
-static bool impi_ok(const char *impi)
+static bool home_domain_ok(const struct epc_cfg_issuer *is, const char *id)
 {
-    const char *at = impi ? strchr(impi, '@') : NULL;
-    if (!at || at == impi || !at[1] || strchr(at + 1, '@') || strlen(impi) > 253)
-        return false;
-    for (const char *c = impi; *c; c++) {
-        if (*c <= ' ' || *c == 0x7f || strchr("\"\\<>,;:()[]/?=", *c))
-            return false;
+    const char *at = strrchr(id, '@');
+    for (size_t i = 0; at && i < is->n_home_domains; i++) {
+        if (epc_str_ieqc(epc_str_c(at + 1), is->home_domains[i]))
+            return true;
     }
-    for (const char *c = at + 1; *c; c++) {
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-              *c == '-' || *c == '.'))
-            return false;
-    }
-    return true;
+    return is->n_home_domains == 0 || !at; /* tel: has none */
 }
 
-static enum epc_err add_impu(struct epc_identity *id, const json_t *uri, struct epc_verdict *v)
+static enum epc_err add_impu(struct epc_identity *id, const json_t *uri, const struct epc_cfg_issuer *is,
+                             struct epc_verdict *v)
 {
     if (!json_is_string(uri))
         return forbidden(v, "public identity is not a string");
-    char *canonical = epc_auth_canonical_impu(
-        (struct epc_str){json_string_value(uri), json_string_length(uri)});
+    char *canonical = epc_canonical_impu((struct epc_str){json_string_value(uri), json_string_length(uri)});
     if (!canonical)
         return forbidden(v, "public identity is no sip or tel URI");
     id->impus[id->n_impus++] = canonical;
-    return EPC_OK;
+    return home_domain_ok(is, canonical) ? EPC_OK
+                                         : forbidden(v, "public identity of a foreign domain");
 }
 
 static enum epc_err read_identities(struct epc_identity *id, const json_t *claims,
                                     const struct epc_cfg_issuer *is, struct epc_verdict *v)
 {
-    const char *impi = json_string_value(json_object_get(claims, is->impi_claim));
-    const json_t *impu = json_object_get(claims, is->impu_claim), *one;
+    const json_t *impi = claim(claims, is->impi_claim);
+    const json_t *impu = claim(claims, is->impu_claim), *one;
     size_t n = json_is_array(impu) ? json_array_size(impu) : json_is_string(impu) ? 1 : 0, i;
     enum epc_err err = EPC_OK;
-    if (!impi_ok(impi))
+    id->impi = json_is_string(impi)
+                   ? epc_canonical_impi((struct epc_str){json_string_value(impi), json_string_length(impi)})
+                   : NULL;
+    if (!id->impi)
         return forbidden(v, "token grants no usable private identity");
+    if (!home_domain_ok(is, id->impi))
+        return forbidden(v, "private identity of a foreign domain");
     if (n == 0 || n > EPC_IMPUS_MAX)
         return forbidden(v, "token grants no public identity, or too many");
-    id->impi = epc_str_dup(epc_str_c(impi));
     id->impus = calloc(n, sizeof *id->impus);
-    if (!id->impi || !id->impus)
+    if (!id->impus)
         return EPC_ENOMEM;
     if (json_is_string(impu))
-        return add_impu(id, impu, v);
+        return add_impu(id, impu, is, v);
     json_array_foreach(impu, i, one) {
-        err = add_impu(id, one, v);
+        err = add_impu(id, one, is, v);
         if (err != EPC_OK)
             break;
     }
     return err;
 }
 
+static bool has_pool(const struct epc_cfg_tokens *cfg, const char *wwsf)
+{
+    for (size_t i = 0; i < cfg->n_pools; i++) {
+        if (strcmp(cfg->pools[i].wwsf, wwsf) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum epc_err pool_violation(struct epc_verdict *v, const char *why)
+{
+    epc_count(EPC_C_AUTH_POOL);
+    return forbidden(v, why);
+}
+
+/* TS 33.203 X.4.1 REQ 3.2: a WWSF with a pool lends its own subscriptions and nothing else, and nobody
+ * else grants them. */
+static enum epc_err check_pool(struct epc_identity *id, const struct epc_cfg_tokens *cfg, const char *wwsf,
+                               struct epc_verdict *v)
+{
+    size_t pool = epc_pool_of_impi(cfg->pool_index, id->impi);
+    if (!has_pool(cfg, wwsf)) {
+        bool lent = pool != EPC_POOL_NONE;
+        for (size_t i = 0; i < id->n_impus; i++)
+            lent = lent || epc_pool_of_impu(cfg->pool_index, id->impus[i]) != EPC_POOL_NONE;
+        return lent ? pool_violation(v, "identity of a pool, WWSF has none") : EPC_OK;
+    }
+    if (pool == EPC_POOL_NONE || strcmp(cfg->pools[pool].wwsf, wwsf) != 0)
+        return pool_violation(v, "private identity is not in the WWSF's pool");
+    if (id->n_impus != 1)
+        return pool_violation(v, "a pool subscription has exactly one public identity");
+    if (!epc_pool_has_pair(cfg->pool_index, pool, id->impi, id->impus[0]))
+        return pool_violation(v, "not the pool's pair of identities");
+    id->pool = true;
+    id->anonymous = cfg->pools[pool].anonymous;
+    return EPC_OK;
+}
+
 enum epc_err epc_claims_check(struct epc_identity **out, const json_t *claims,
+                              const struct epc_cfg_tokens *cfg,
                               const struct epc_cfg_issuer *issuer,
                               const struct epc_cfg_origin *origin, uint64_t now_s,
                               struct epc_verdict *v)
@@ -206,6 +282,8 @@ enum epc_err epc_claims_check(struct epc_identity **out, const json_t *claims,
     if (err != EPC_OK)
         goto out;
     err = read_identities(id, claims, issuer, v);
+    if (err == EPC_OK)
+        err = check_pool(id, cfg, wwsf, v);
     if (err != EPC_OK)
         goto out;
     id->wwsf = epc_str_dup(epc_str_c(wwsf));

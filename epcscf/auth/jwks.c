@@ -1,4 +1,5 @@
-/* JSON Web Key sets (RFC 7517, 7518 6): RSA and EC P-256 public keys for signatures. */
+/* JSON Web Key sets (RFC 7517, 7518 6, 8037): RSA, EC P-256 and P-384, Ed25519 public keys for
+ * signatures. */
 #include "auth/auth_priv.h"
 
 #include <errno.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RSA_MIN_BITS = 2048, RSA_MAX_BITS = 8192, P256_OCTETS = 32, COMPONENT_MAX_OCTETS = 1100 };
+enum { RSA_MIN_BITS = 2048, RSA_MAX_BITS = 8192, EC_MAX_OCTETS = 48, ED25519_OCTETS = 32, COMPONENT_MAX_OCTETS = 1100 };
 
 /* A base64url member; 0 when it is missing, malformed or too long. */
 static size_t octets(const json_t *jwk, const char *name, unsigned char out[COMPONENT_MAX_OCTETS])
@@ -58,35 +59,61 @@ static EVP_PKEY *rsa_key(const json_t *jwk, const char **why)
     return pkey;
 }
 
-static EVP_PKEY *p256_key(const json_t *jwk, const char **why)
+static EVP_PKEY *ec_key(const json_t *jwk, enum epc_jwt_alg alg, const char **why)
 {
-    unsigned char x[COMPONENT_MAX_OCTETS], y[COMPONENT_MAX_OCTETS], point[1 + 2 * P256_OCTETS] = {4};
-    const char *crv = json_string_value(json_object_get(jwk, "crv"));
-    if (!crv || strcmp(crv, "P-256") != 0) {
-        *why = "curve is not P-256";
+    unsigned char x[COMPONENT_MAX_OCTETS], y[COMPONENT_MAX_OCTETS], point[1 + 2 * EC_MAX_OCTETS] = {4};
+    size_t n = alg == EPC_JWT_ES384 ? 48 : 32;
+    if (octets(jwk, "x", x) != n || octets(jwk, "y", y) != n) {
+        *why = "x or y is not as long as the curve's numbers";
         return NULL;
     }
-    if (octets(jwk, "x", x) != P256_OCTETS || octets(jwk, "y", y) != P256_OCTETS) {
-        *why = "x or y is not 32 octets";
-        return NULL;
-    }
-    memcpy(point + 1, x, P256_OCTETS);
-    memcpy(point + 1 + P256_OCTETS, y, P256_OCTETS);
+    memcpy(point + 1, x, n);
+    memcpy(point + 1 + n, y, n);
     EVP_PKEY *pkey = NULL;
+    const char *group = alg == EPC_JWT_ES384 ? "secp384r1" : "prime256v1";
     OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-    if (bld &&
-        OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) == 1 &&
-        OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point) == 1)
+    if (bld && OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) == 1 &&
+        OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * n) == 1)
         pkey = from_params("EC", bld);
     OSSL_PARAM_BLD_free(bld);
     EVP_PKEY_CTX *check = pkey ? EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL) : NULL;
     if (!check || EVP_PKEY_public_check(check) != 1) {
-        *why = "the point is not on P-256";
+        *why = "the point is not on the curve";
         EVP_PKEY_free(pkey);
         pkey = NULL;
     }
     EVP_PKEY_CTX_free(check);
     return pkey;
+}
+
+static EVP_PKEY *ed25519_key(const json_t *jwk, const char **why)
+{
+    unsigned char x[COMPONENT_MAX_OCTETS];
+    EVP_PKEY *pkey = octets(jwk, "x", x) == ED25519_OCTETS
+                         ? EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x, ED25519_OCTETS)
+                         : NULL;
+    if (!pkey)
+        *why = "x is no Ed25519 key";
+    return pkey;
+}
+
+/* The algorithm that the key is for; EPC_JWT_ALG_NONE with *why: none that we know. */
+static enum epc_jwt_alg key_alg(const json_t *jwk, const char *kty, const char **why)
+{
+    const char *alg = json_string_value(json_object_get(jwk, "alg"));
+    const char *crv = json_string_value(json_object_get(jwk, "crv"));
+    enum epc_jwt_alg a = EPC_JWT_ALG_NONE;
+    if (strcmp(kty, "RSA") == 0)
+        a = alg && strcmp(alg, "PS256") == 0 ? EPC_JWT_PS256 : EPC_JWT_RS256;
+    else if (strcmp(kty, "EC") == 0 && crv)
+        a = strcmp(crv, "P-256") == 0 ? EPC_JWT_ES256 : strcmp(crv, "P-384") == 0 ? EPC_JWT_ES384 : a;
+    else if (strcmp(kty, "OKP") == 0 && crv && strcmp(crv, "Ed25519") == 0)
+        a = EPC_JWT_EDDSA;
+    if (a == EPC_JWT_ALG_NONE)
+        *why = "neither RSA, nor EC on P-256 or P-384, nor Ed25519";
+    else if (alg && strcmp(alg, epc_jwt_alg_name(a)) != 0)
+        *why = "alg does not fit the key: RS256, PS256, ES256, ES384 or EdDSA";
+    return *why ? EPC_JWT_ALG_NONE : a;
 }
 
 /* RFC 7517 4.2, 4.3: where use or key_ops are given they must allow verification. */
@@ -111,24 +138,19 @@ static enum epc_err read_key(struct epc_jwk *out, const json_t *jwk, const char 
 {
     const char *kty = json_string_value(json_object_get(jwk, "kty"));
     const char *kid = json_string_value(json_object_get(jwk, "kid"));
-    const char *alg = json_string_value(json_object_get(jwk, "alg"));
     struct epc_jwk k = {0};
     *why = NULL;
     if (!kty || !kid || !*kid)
         *why = "no kty or no kid";
     else if (!for_signatures(jwk))
         *why = "not for signatures";
-    else if (strcmp(kty, "RSA") == 0)
-        k.alg = EPC_JWT_RS256;
-    else if (strcmp(kty, "EC") == 0)
-        k.alg = EPC_JWT_ES256;
     else
-        *why = "key type is neither RSA nor EC";
-    if (!*why && alg && strcmp(alg, epc_jwt_alg_name(k.alg)) != 0)
-        *why = "alg is not RS256 (RSA) or ES256 (EC)";
+        k.alg = key_alg(jwk, kty, why);
     if (*why)
         return EPC_EPROTO;
-    k.pkey = k.alg == EPC_JWT_RS256 ? rsa_key(jwk, why) : p256_key(jwk, why);
+    k.pkey = k.alg == EPC_JWT_RS256 || k.alg == EPC_JWT_PS256 ? rsa_key(jwk, why)
+             : k.alg == EPC_JWT_EDDSA                         ? ed25519_key(jwk, why)
+                                                              : ec_key(jwk, k.alg, why);
     if (!k.pkey)
         return EPC_EPROTO;
     k.kid = epc_str_dup(epc_str_c(kid));
@@ -150,7 +172,7 @@ enum epc_err epc_jwks_parse(struct epc_jwks *out, const char *p, size_t n, const
     json_t *j = epc_json_object(p, n, &why);
     keys = j ? json_object_get(j, "keys") : NULL;
     if (!json_is_array(keys)) {
-        epc_log(EPC_LOG_ERROR, "auth", "event=jwks_refused file=\"%s\" reason=\"%s\"", name, why);
+        epc_log(EPC_LOG_ERROR, "auth", "event=jwks_refused source=\"%s\" reason=\"%s\"", name, why);
         goto out;
     }
     ks.keys = calloc(json_array_size(keys) + 1, sizeof *ks.keys);
@@ -172,12 +194,12 @@ enum epc_err epc_jwks_parse(struct epc_jwks *out, const char *p, size_t n, const
         if (err == EPC_OK)
             ks.keys[ks.n++] = k;
         else
-            epc_log(EPC_LOG_WARN, "auth", "event=jwk_skipped file=\"%s\" index=%zu reason=\"%s\"",
+            epc_log(EPC_LOG_WARN, "auth", "event=jwk_skipped source=\"%s\" index=%zu reason=\"%s\"",
                     name, i, why);
     }
     err = ks.n > 0 ? EPC_OK : EPC_EPROTO;
     if (err != EPC_OK)
-        epc_log(EPC_LOG_ERROR, "auth", "event=jwks_refused file=\"%s\" reason=\"no usable key; fetch the issuer's key set (RFC 7517) anew\"",
+        epc_log(EPC_LOG_ERROR, "auth", "event=jwks_refused source=\"%s\" reason=\"no usable key; an issuer's key set (RFC 7517) is needed\"",
                 name);
 out:
     json_decref(j);
@@ -194,7 +216,7 @@ enum epc_err epc_jwks_load(struct epc_jwks *out, const char *file)
     FILE *f = fopen(file, "rb");
     char *text = malloc(EPC_JWKS_MAX_OCTETS);
     if (!f) {
-        epc_log(EPC_LOG_ERROR, "auth", "event=jwks_refused file=\"%s\" reason=\"%s\"", file,
+        epc_log(EPC_LOG_ERROR, "auth", "event=jwks_refused source=\"%s\" reason=\"%s\"", file,
                 strerror(errno));
     } else if (!text) {
         err = EPC_ENOMEM;
@@ -202,7 +224,7 @@ enum epc_err epc_jwks_load(struct epc_jwks *out, const char *file)
         size_t n = fread(text, 1, EPC_JWKS_MAX_OCTETS, f);
         if (ferror(f) || n == EPC_JWKS_MAX_OCTETS)
             epc_log(EPC_LOG_ERROR, "auth",
-                    "event=jwks_refused file=\"%s\" reason=\"unreadable or over %d octets\"", file,
+                    "event=jwks_refused source=\"%s\" reason=\"unreadable or over %d octets\"", file,
                     EPC_JWKS_MAX_OCTETS);
         else
             err = epc_jwks_parse(out, text, n, file);

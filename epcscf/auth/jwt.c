@@ -1,8 +1,9 @@
-/* Compact JWS (RFC 7515) with RS256 and ES256 (RFC 7518). The signature is checked with OpenSSL on a
+/* Compact JWS (RFC 7515) with the algorithms of RFC 7518 and RFC 8037. The signature is checked with OpenSSL on a
  * key that was made for one algorithm: a token cannot choose another (RFC 8725 3.1, 3.2). */
 #include "auth/auth_priv.h"
 
 #include <openssl/ecdsa.h>
+#include <openssl/rsa.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -98,9 +99,23 @@ static json_t *decode_object(struct epc_str part, const char **why)
     return j;
 }
 
+static const char *const alg_names[] = {
+    [EPC_JWT_ALG_NONE] = "none", [EPC_JWT_RS256] = "RS256", [EPC_JWT_PS256] = "PS256",
+    [EPC_JWT_ES256] = "ES256",   [EPC_JWT_ES384] = "ES384", [EPC_JWT_EDDSA] = "EdDSA",
+};
+
 const char *epc_jwt_alg_name(enum epc_jwt_alg alg)
 {
-    return alg == EPC_JWT_RS256 ? "RS256" : alg == EPC_JWT_ES256 ? "ES256" : "none";
+    return alg_names[alg];
+}
+
+enum epc_jwt_alg epc_jwt_alg_of(const char *name)
+{
+    for (size_t i = EPC_JWT_ALG_NONE + 1; i < EPC_ARRAY_LEN(alg_names); i++) {
+        if (strcmp(alg_names[i], name) == 0)
+            return (enum epc_jwt_alg)i;
+    }
+    return EPC_JWT_ALG_NONE;
 }
 
 /* RFC 7519 5.1 and RFC 9068 2.1: media type, "application/" may be left out. */
@@ -124,9 +139,7 @@ static enum epc_err read_header(struct epc_jwt *t, const char **why)
                                                    : NULL;
     if (*why)
         return EPC_EPROTO;
-    t->alg = strcmp(alg, "RS256") == 0   ? EPC_JWT_RS256
-             : strcmp(alg, "ES256") == 0 ? EPC_JWT_ES256
-                                         : EPC_JWT_ALG_NONE;
+    t->alg = epc_jwt_alg_of(alg);
     return EPC_OK;
 }
 
@@ -178,14 +191,15 @@ void epc_jwt_clear(struct epc_jwt *t)
     *t = (struct epc_jwt){0};
 }
 
-/* RFC 7518 3.4: r and s, 32 octets each; OpenSSL wants DER. */
-static int es256_to_der(const struct epc_jwt *t, unsigned char **der)
+/* RFC 7518 3.4: r and s, of the curve's length each; OpenSSL wants DER. */
+static int ecdsa_to_der(const struct epc_jwt *t, size_t half, unsigned char **der)
 {
     int n = -1;
-    if (t->signature_n != 64)
+    if (t->signature_n != 2 * half)
         return -1;
     ECDSA_SIG *sig = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(t->signature, 32, NULL), *s = BN_bin2bn(t->signature + 32, 32, NULL);
+    BIGNUM *r = BN_bin2bn(t->signature, (int)half, NULL),
+           *s = BN_bin2bn(t->signature + half, (int)half, NULL);
     if (sig && r && s && ECDSA_SIG_set0(sig, r, s) == 1) {
         r = s = NULL; /* sig's now */
         n = i2d_ECDSA_SIG(sig, der);
@@ -196,6 +210,20 @@ static int es256_to_der(const struct epc_jwt *t, unsigned char **der)
     return n;
 }
 
+static const EVP_MD *digest_of(enum epc_jwt_alg alg)
+{
+    return alg == EPC_JWT_EDDSA ? NULL : alg == EPC_JWT_ES384 ? EVP_sha384() : EVP_sha256();
+}
+
+/* RFC 7518 3.5: MGF1 with the same hash, salt as long as the hash. */
+static bool set_padding(EVP_PKEY_CTX *ctx, enum epc_jwt_alg alg)
+{
+    return alg != EPC_JWT_PS256 ||
+           (EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+            EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) == 1 &&
+            EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1);
+}
+
 bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key)
 {
     if (t->alg == EPC_JWT_ALG_NONE || t->alg != key->alg || t->signature_n == 0)
@@ -203,15 +231,17 @@ bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key)
     unsigned char *der = NULL;
     const unsigned char *sig = t->signature;
     size_t sig_n = t->signature_n;
-    if (t->alg == EPC_JWT_ES256) {
-        int n = es256_to_der(t, &der);
+    if (t->alg == EPC_JWT_ES256 || t->alg == EPC_JWT_ES384) {
+        int n = ecdsa_to_der(t, t->alg == EPC_JWT_ES384 ? 48 : 32, &der);
         if (n <= 0)
             return false;
         sig = der;
         sig_n = (size_t)n;
     }
+    EVP_PKEY_CTX *pctx = NULL; /* ctx's */
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key->pkey) == 1 &&
+    bool ok = ctx && EVP_DigestVerifyInit(ctx, &pctx, digest_of(t->alg), NULL, key->pkey) == 1 &&
+              set_padding(pctx, t->alg) &&
               EVP_DigestVerify(ctx, sig, sig_n, (const unsigned char *)t->signing_input.p,
                                t->signing_input.n) == 1;
     EVP_MD_CTX_free(ctx);

@@ -208,4 +208,13 @@ const char *epc_addr_ip(const struct epc_addr *a, char out[EPC_ADDR_LEN]);
 const char *epc_addr_text(const struct epc_addr *a, char out[EPC_ADDR_LEN]);
 bool epc_addr_same_ip(const struct epc_addr *a, const struct epc_addr *b);
 
+/* ---- identities (TS 23.003 13) --------------------------------------------------------------- */
+
+/** Canonical form of a public identity for comparisons: `sip:user@host` (host lower case, no
+ *  parameters, no port) or `tel:+digits`. malloc'd (gives); NULL if it is neither. */
+char *epc_canonical_impu(struct epc_str uri);
+/** A private identity user@realm with the realm in lower case. malloc'd (gives); NULL if it is none, or
+ *  holds what could not stand in a quoted string. */
+char *epc_canonical_impi(struct epc_str impi);
+
 #endif

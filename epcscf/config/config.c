@@ -35,6 +35,7 @@ static enum epc_err load(struct cfg_loader *ld, const char *text, size_t n)
     cfg_check_relations(ld);
     if (ld->check_files)
         cfg_check_files(ld);
+    cfg_check_pools(ld);
     return EPC_OK;
 }
 
@@ -126,6 +127,7 @@ void epc_config_free(const struct epc_config *c)
     } u = {c};
     if (!c)
         return;
+    epc_pools_free(u.rw->tokens.pool_index);
     cfg_clear(&cfg_main_table, (char *)u.rw);
     free(u.rw);
 }

@@ -121,6 +121,28 @@ struct epc_cfg_tokens {
     uint32_t introspection_cache_s; /**< how long an issuer's word on a token is kept, at most */
 };
 
+/** tokens.pools[] as one index: immutable, may be asked by every thread. An identity belongs to one pool
+ *  at most. NULL stands for no pools. */
+struct epc_pools;
+#define EPC_POOL_NONE ((size_t)-1)
+/** Index into tokens.pools[], EPC_POOL_NONE: in no pool. Upper and lower case do not count. */
+size_t epc_pool_of_impi(const struct epc_pools *p, const char *impi);
+size_t epc_pool_of_impu(const struct epc_pools *p, const char *impu);
+/** Is this a subscription of the pool, to the letter? Both canonical. */
+bool epc_pool_has_pair(const struct epc_pools *p, size_t pool, const char *impi, const char *impu);
+size_t epc_pool_size(const struct epc_pools *p, size_t pool);
+/** Subscription @p i of the pool, in a fixed order. @param[out] impi, impu give.
+ *  @return EPC_OK, EPC_ENOENT, EPC_ENOMEM */
+enum epc_err epc_pool_pair(const struct epc_pools *p, size_t pool, size_t i, char **impi,
+                           char **impu) EPC_MUST_CHECK;
+/** For the loader and for tests. @p fault is called for each subscription that is left out: not
+ *  well-formed, or in the pools already; @p key: the key of the pool that is meant.
+ *  @param files read the files too. @param[out] out gives. @return EPC_OK, EPC_ENOMEM */
+typedef void epc_pools_fault_fn(void *arg, size_t pool, const char *key, const char *text);
+enum epc_err epc_pools_build(struct epc_pools **out, const struct epc_cfg_tokens *t, bool files,
+                             epc_pools_fault_fn *fault, void *arg) EPC_MUST_CHECK;
+void epc_pools_free(struct epc_pools *p); /**< NULL-safe */
+
 enum epc_gateway_kind { EPC_GATEWAY_RTPENGINE };
 struct epc_cfg_media {
     enum epc_gateway_kind gateway;

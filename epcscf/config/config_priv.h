@@ -4,6 +4,7 @@
  *   schema.c     the table: every key, its type, range, default, help and place in the struct
  *   value.c      one scalar or list -> the struct, by type; uri.c: the forms with a grammar
  *   relations.c  what several keys say together, and defaults that follow from other keys
+ *   pools.c      the identities of all pools in one index
  *   files.c      does what a path names exist?
  *   faults.c     collects what is wrong, sorted by line
  *   reference.c  the table as Markdown */
@@ -19,7 +20,7 @@ enum {
     CFG_MAX_NODES = 50000,  /* visits: aliases may make a small file big */
     CFG_MAX_FAULTS = 100,
     CFG_MAX_KEYS = 160,     /* of the main table */
-    CFG_MAX_ITEM_KEYS = 12, /* of a table for list elements */
+    CFG_MAX_ITEM_KEYS = 24, /* of a table for list elements */
 };
 
 /* ---- schema --------------------------------------------------------------------------------- */
@@ -37,6 +38,7 @@ enum cfg_type {
     CFG_ORIGIN,     /* char *: RFC 6454 serialised origin, made canonical */
     CFG_HTTPS_ORIGIN,
     CFG_HTTPS_URI,
+    CFG_HTTP_URL,   /* https, or http to a loopback literal */
     CFG_WSS_URL,
     CFG_SIP_URI,    /* char *: sip: URI with a literal address */
     CFG_PLMN,
@@ -156,6 +158,8 @@ bool cfg_sip_uri_addr(const char *text, struct epc_addr *a);
 void cfg_derive(struct cfg_loader *ld);
 void cfg_check_needs(struct cfg_loader *ld);
 void cfg_check_relations(struct cfg_loader *ld);
+/* Also makes the index of the pools. After cfg_check_files(). */
+void cfg_check_pools(struct cfg_loader *ld);
 
 /* files.c */
 void cfg_check_files(struct cfg_loader *ld);

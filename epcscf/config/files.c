@@ -86,24 +86,39 @@ static bool is_on(const struct epc_config *c, const char *path)
     return true;
 }
 
-static void check_issuers(struct cfg_loader *ld)
+/* The embedded WWSF writes its own key set at start-up. */
+static bool is_made(const struct epc_config *c, const struct cfg_key *k, const char *path)
 {
-    const struct epc_config *c = ld->cfg;
-    size_t list, jwks, used = 0;
-    if (!cfg_find(&cfg_main_table, "tokens.issuers", &list) ||
-        !cfg_find(cfg_main_table.keys[list].items, "jwks_file", &jwks))
-        return;
-    const struct cfg_key *k = &cfg_main_table.keys[list].items->keys[jwks];
+    return strcmp(k->path, "jwks_file") == 0 && c->wwsf.enabled && c->wwsf.jwks_file &&
+           strcmp(path, c->wwsf.jwks_file) == 0;
+}
+
+static void check_item(struct cfg_loader *ld, const struct cfg_item *it, const char *base)
+{
+    for (size_t i = 0; i < it->list->items->n_keys; i++) {
+        const struct cfg_key *k = &it->list->items->keys[i];
+        const char *path = cfg_is_file(k->type) ? cfg_get_ptr(k, base) : NULL;
+        char shown[128];
+        if (!path || it->key_bad[i] || is_made(ld->cfg, k, path))
+            continue;
+        snprintf(shown, sizeof shown, "%s[%zu].%s", it->list->path, it->index, k->path);
+        check_file(ld, k, it->key_line[i] ? it->key_line[i] : it->line, shown, path);
+    }
+}
+
+/* The items of one list follow each other, in the order of its elements. */
+static void check_items(struct cfg_loader *ld)
+{
+    const struct cfg_key *list = NULL;
+    size_t used = 0;
     for (size_t i = 0; i < ld->n_items; i++) {
         const struct cfg_item *it = &ld->items[i];
-        if (it->list != &cfg_main_table.keys[list] || used >= c->tokens.n_issuers)
+        if (it->list != list)
+            used = 0;
+        list = it->list;
+        if (used >= cfg_get_count(list, (char *)ld->cfg) || !is_on(ld->cfg, list->path))
             continue;
-        const char *path = c->tokens.issuers[used++].jwks_file;
-        char shown[64];
-        bool made = c->wwsf.enabled && path && c->wwsf.jwks_file && strcmp(path, c->wwsf.jwks_file) == 0;
-        snprintf(shown, sizeof shown, "tokens.issuers[%zu].jwks_file", it->index);
-        if (path && !made && !it->key_bad[jwks])
-            check_file(ld, k, it->key_line[jwks], shown, path);
+        check_item(ld, it, cfg_get_ptr(list, (char *)ld->cfg) + used++ * list->items->size);
     }
 }
 
@@ -120,5 +135,5 @@ void cfg_check_files(struct cfg_loader *ld)
             continue;
         check_file(ld, k, line ? line : 1, k->path, path);
     }
-    check_issuers(ld);
+    check_items(ld);
 }

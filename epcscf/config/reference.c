@@ -30,6 +30,8 @@ static const char *type_text(enum cfg_type t)
         return "https origin";
     case CFG_HTTPS_URI:
         return "https URI";
+    case CFG_HTTP_URL:
+        return "https URL";
     case CFG_WSS_URL:
         return "wss URL";
     case CFG_SIP_URI:

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static size_t line_of(const struct cfg_loader *ld, const char *path)
 {
@@ -257,6 +258,64 @@ static bool issuers_bad(const struct cfg_loader *ld)
     return bad(ld, "tokens.issuers");
 }
 
+static void fault_issuer(struct cfg_loader *ld, size_t i, const char *key, const char *wrong)
+{
+    char path[64];
+    snprintf(path, sizeof path, "tokens.issuers[%zu].%s", i, key);
+    cfg_fault(ld, item_line(ld, "tokens.issuers", i, key), path, "%s", wrong);
+}
+
+static bool is_https(const char *url)
+{
+    return url && strncasecmp(url, "https://", 8) == 0;
+}
+
+static void check_issuer(struct cfg_loader *ld, size_t i)
+{
+    const struct epc_config *c = ld->cfg;
+    const struct epc_cfg_issuer *is = &c->tokens.issuers[i];
+    if (is->jwks_file && is->jwks_url)
+        fault_issuer(ld, i, "jwks_url", "stands beside jwks_file; choose one source of keys");
+    if (!is->jwks_file && !is->jwks_url && !is->introspection_url)
+        fault_issuer(ld, i, "jwks_file",
+                     "missing, and nothing else tells which tokens hold; give jwks_file, jwks_url or "
+                     "introspection_url");
+    if (is->introspection_url && !is->introspection_client_id)
+        fault_issuer(ld, i, "introspection_url", "needs a name to ask under; give introspection_client_id too");
+    if (is->introspection_url && !is->introspection_secret_file)
+        fault_issuer(ld, i, "introspection_url", "needs a password; give introspection_secret_file too");
+    if (!is->introspection_url && (is->introspection_client_id || is->introspection_secret_file))
+        fault_issuer(ld, i, is->introspection_client_id ? "introspection_client_id" : "introspection_secret_file",
+                     "has no use without introspection_url; give that too or remove the line");
+    if (is->ca_file && !is_https(is->jwks_url) && !is_https(is->introspection_url))
+        fault_issuer(ld, i, "ca_file", "has no use without an https URL; remove the line");
+    for (size_t k = 0; k < is->n_origins; k++) {
+        bool known = false;
+        for (size_t n = 0; n < c->wss.n_origins; n++)
+            known = known || (c->wss.origins[n].origin && strcmp(c->wss.origins[n].origin, is->origins[k]) == 0);
+        if (!known)
+            fault_issuer(ld, i, "origins", "names an origin that is not in wss.origins; give it there too");
+    }
+}
+
+/* An opaque token does not say who issued it: its WWSF must. */
+static void check_opaque(struct cfg_loader *ld, size_t i)
+{
+    const struct epc_cfg_tokens *t = &ld->cfg->tokens;
+    const struct epc_cfg_issuer *is = &t->issuers[i];
+    for (size_t k = 0; is->introspection_url && k < i; k++) {
+        const struct epc_cfg_issuer *other = &t->issuers[k];
+        for (size_t a = 0; other->introspection_url && a < is->n_wwsfs; a++)
+            for (size_t b = 0; b < other->n_wwsfs; b++)
+                if (strcmp(is->wwsfs[a], other->wwsfs[b]) == 0) {
+                    fault_issuer(ld, i, "wwsfs",
+                                 "names a WWSF of another issuer with introspection_url; nobody could tell "
+                                 "whose opaque token it brings: use one issuer for it");
+                    return;
+                }
+    }
+}
+
 static void check_tokens(struct cfg_loader *ld)
 {
     const struct epc_config *c = ld->cfg;
@@ -271,6 +330,10 @@ static void check_tokens(struct cfg_loader *ld)
             }
     if (t->n_issuers == 0 || issuers_bad(ld))
         return;
+    for (size_t i = 0; i < t->n_issuers; i++) {
+        check_issuer(ld, i);
+        check_opaque(ld, i);
+    }
     for (size_t i = 0; i < c->wss.n_origins; i++) {
         const struct epc_cfg_origin *o = &c->wss.origins[i];
         if ((o->modes & EPC_MODE_TOKEN) && o->wwsf && !has_issuer(t, o->wwsf))
@@ -278,6 +341,33 @@ static void check_tokens(struct cfg_loader *ld)
                       "no issuer serves WWSF '%s'; put it into the wwsfs of one of tokens.issuers",
                       o->wwsf);
     }
+}
+
+/* ---- pools -------------------------------------------------------------------------------------------- */
+
+static void pool_fault(void *arg, size_t i, const char *key, const char *text)
+{
+    struct cfg_loader *ld = arg;
+    char path[64];
+    snprintf(path, sizeof path, "tokens.pools[%zu].%s", i, key);
+    cfg_fault(ld, item_line(ld, "tokens.pools", i, key), path, "%s", text);
+}
+
+void cfg_check_pools(struct cfg_loader *ld)
+{
+    struct epc_cfg_tokens *t = &ld->cfg->tokens;
+    for (size_t i = 0; i < t->n_pools; i++) {
+        const struct epc_cfg_pool *p = &t->pools[i];
+        if (p->n_subscriptions == 0 && !p->impi_range && !p->impu_range && !p->file)
+            pool_fault(ld, i, "subscriptions", "missing, and no range or file either; give one of them");
+        if (p->wwsf && !issuers_bad(ld) && !has_issuer(t, p->wwsf))
+            pool_fault(ld, i, "wwsf", "names a WWSF that no issuer serves; put it into the wwsfs of one of "
+                                      "tokens.issuers");
+    }
+    if (t->n_pools == 0 || bad(ld, "tokens.pools"))
+        return;
+    if (epc_pools_build(&t->pool_index, t, ld->check_files, pool_fault, ld) != EPC_OK)
+        ld->no_memory = true;
 }
 
 static void check_wwsf_tokens(struct cfg_loader *ld)

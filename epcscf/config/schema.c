@@ -20,8 +20,8 @@ static const char *const reg_modes[] = {"digest", "token", NULL};
 static const int reg_mode_bits[] = {EPC_MODE_DIGEST, EPC_MODE_TOKEN};
 static const char *const core_transports[] = {"auto", "udp", "tcp", NULL};
 static const char *const integrity_values[] = {"auth-done", "tls-yes", NULL};
-static const char *const jwt_algorithms[] = {"ES256", "RS256", NULL};
 static const char *const token_ends[] = {"keep", "release", NULL};
+static const char *const jwt_algorithms[] = {"ES256", "ES384", "RS256", "PS256", "EdDSA", NULL};
 static const char *const gateways[] = {"rtpengine", NULL};
 static const char *const policy_modes[] = {"required", "optional", "off", NULL};
 static const int policy_mode_values[] = {EPC_POLICY_REQUIRED, EPC_POLICY_OPTIONAL, EPC_POLICY_OFF};
@@ -39,8 +39,20 @@ static const struct cfg_table origin_table = TABLE(origin_keys, struct epc_cfg_o
 static const struct cfg_key issuer_keys[] = {
     {"issuer", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_issuer, issuer),
      .help = "the tokens' `iss`, exactly"},
-    {"jwks_file", CFG_FILE_READ, .need = CFG_NEED_ALWAYS, IN(epc_cfg_issuer, jwks_file),
-     .help = "the issuer's public keys (RFC 7517); may be missing when it is `wwsf.jwks_file`"},
+    {"jwks_file", CFG_FILE_READ, IN(epc_cfg_issuer, jwks_file), .def_note = "none",
+     .help = "the issuer's public keys (RFC 7517), read again when they change; may be missing when it is "
+             "`wwsf.jwks_file`"},
+    {"jwks_url", CFG_HTTP_URL, IN(epc_cfg_issuer, jwks_url), .def_note = "none",
+     .help = "where the issuer's public keys are fetched, instead of `jwks_file`; `https`, or `http` to a "
+             "loopback address"},
+    {"introspection_url", CFG_HTTP_URL, IN(epc_cfg_issuer, introspection_url), .def_note = "none",
+     .help = "where the issuer tells what an opaque token grants (RFC 7662)"},
+    {"introspection_client_id", CFG_STRING, IN(epc_cfg_issuer, introspection_client_id), .def_note = "none",
+     .help = "the name under which the issuer knows the eP-CSCF; needed with `introspection_url`"},
+    {"introspection_secret_file", CFG_FILE_READ, IN(epc_cfg_issuer, introspection_secret_file),
+     .def_note = "none", .help = "file with the password to that name; needed with `introspection_url`"},
+    {"ca_file", CFG_FILE_READ, IN(epc_cfg_issuer, ca_file), .def_note = "the system's store",
+     .help = "PEM file: the CA certificates that the issuer's servers are checked against"},
     {"algorithms", CFG_LIST, CFG_CHOICE, IN(epc_cfg_issuer, algorithms),
      IN_COUNT(epc_cfg_issuer, n_algorithms), .names = jwt_algorithms, .def = "ES256",
      .help = "signature algorithms accepted from this issuer"},
@@ -51,15 +63,43 @@ static const struct cfg_key issuer_keys[] = {
     {"wwsfs", CFG_LIST, CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_issuer, wwsfs),
      IN_COUNT(epc_cfg_issuer, n_wwsfs), .help = "ids of the WWSFs that may use this issuer"},
     {"impi_claim", CFG_STRING, IN(epc_cfg_issuer, impi_claim), .def = "impi",
-     .help = "claim that holds the private identity"},
+     .help = "claim that holds the private identity; dots lead into nested claims"},
     {"impu_claim", CFG_STRING, IN(epc_cfg_issuer, impu_claim), .def = "impu",
-     .help = "claim that holds the public identity or identities"},
+     .help = "claim that holds the public identity or identities; dots lead into nested claims"},
     {"max_lifetime_s", CFG_U32, IN(epc_cfg_issuer, max_lifetime_s), .min = 10, .max = 604800,
      .unit = "s", .def = "86400", .help = "tokens that live longer (`exp` - `iat`) are refused"},
     {"skew_s", CFG_U32, IN(epc_cfg_issuer, skew_s), .min = 0, .max = 600, .unit = "s", .def = "30",
      .help = "how far the issuer's clock may be off"},
+    {"home_domains", CFG_LIST, CFG_HOST, IN(epc_cfg_issuer, home_domains),
+     IN_COUNT(epc_cfg_issuer, n_home_domains), .def_note = "not checked",
+     .help = "domains of the identities that it may grant"},
+    {"origins", CFG_LIST, CFG_ORIGIN, IN(epc_cfg_issuer, origins), IN_COUNT(epc_cfg_issuer, n_origins),
+     .def_note = "those of its WWSFs", .help = "origins whose pages may bring its tokens"},
+    {"realm", CFG_STRING, IN(epc_cfg_issuer, realm), .def_note = "`tokens.realm`",
+     .help = "realm in challenges to its users"},
+    {"authz_server", CFG_HTTPS_URI, IN(epc_cfg_issuer, authz_server), .def_note = "`tokens.authz_server`",
+     .help = "where its users get a token, told in the challenge"},
+    {"waf", CFG_STRING, IN(epc_cfg_issuer, waf), .def_note = "`registration.authorization_entity`",
+     .help = "the WAF's identity that the core is told for its users"},
 };
 static const struct cfg_table issuer_table = TABLE(issuer_keys, struct epc_cfg_issuer);
+
+static const struct cfg_key pool_keys[] = {
+    {"wwsf", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_pool, wwsf),
+     .help = "id of the WWSF that lends these subscriptions; its tokens then grant nothing else"},
+    {"subscriptions", CFG_LIST, CFG_STRING, IN(epc_cfg_pool, subscriptions),
+     IN_COUNT(epc_cfg_pool, n_subscriptions), .def_note = "none",
+     .help = "each an IMPI, a blank and its one IMPU"},
+    {"impi_range", CFG_STRING, IN(epc_cfg_pool, impi_range), .def_note = "none",
+     .help = "IMPIs with a running number: `guest{0000-9999}@ims.example.org`"},
+    {"impu_range", CFG_STRING, IN(epc_cfg_pool, impu_range), .def_note = "none",
+     .help = "the IMPUs to `impi_range`, in the same order: `sip:guest{0000-9999}@ims.example.org`"},
+    {"file", CFG_FILE_READ, IN(epc_cfg_pool, file), .def_note = "none",
+     .help = "text file with a subscription a line, IMPI and IMPU; `#` begins a comment"},
+    {"anonymous", CFG_BOOL, IN(epc_cfg_pool, anonymous), .def = "false",
+     .help = "nobody knows its users: their identity is withheld from those they call"},
+};
+static const struct cfg_table pool_table = TABLE(pool_keys, struct epc_cfg_pool);
 
 static const struct cfg_key plmn_keys[] = {
     {"plmn", CFG_PLMN, .need = CFG_NEED_ALWAYS, IN(epc_cfg_plmn, plmn),
@@ -187,6 +227,17 @@ static const struct cfg_key main_keys[] = {
      .help = "realm in `WWW-Authenticate: Bearer` (RFC 8898)"},
     {"tokens.authz_server", CFG_HTTPS_URI, .need = CFG_NEED_TOKENS, AT(tokens.authz_server),
      .help = "where browsers get a token, told in the challenge"},
+    {"tokens.pools", CFG_MAPS, AT(tokens.pools), COUNT(tokens.n_pools), .items = &pool_table,
+     .def_note = "none",
+     .help = "subscriptions that WWSFs lend to their users (TS 33.203 X.4); no other WWSF can grant them"},
+    {"tokens.http_timeout_ms", CFG_U32, AT(tokens.http_timeout_ms), .min = 100, .max = 30000, .unit = "ms",
+     .def = "3000", .help = "for one request to an issuer, look-up of its name included"},
+    {"tokens.jwks_refresh_s", CFG_U32, AT(tokens.jwks_refresh_s), .min = 60, .max = 86400, .unit = "s",
+     .def = "600", .help = "how often keys are fetched when the issuer names no `max-age`"},
+    {"tokens.keys_check_s", CFG_U32, AT(tokens.keys_check_s), .min = 0, .max = 3600, .unit = "s", .def = "10",
+     .help = "how often key files are looked at for changes; 0: never"},
+    {"tokens.introspection_cache_s", CFG_U32, AT(tokens.introspection_cache_s), .min = 0, .max = 60,
+     .unit = "s", .def = "60", .help = "how long an issuer's word on an opaque token is kept, at most"},
 
     {"media.gateway", CFG_ENUM, AT(media.gateway), .names = gateways, .def = "rtpengine",
      .help = "kind of media gateway"},
@@ -291,6 +342,7 @@ const struct cfg_table cfg_main_table = TABLE(main_keys, struct epc_config);
 
 _Static_assert(EPC_ARRAY_LEN(main_keys) <= CFG_MAX_KEYS, "CFG_MAX_KEYS");
 _Static_assert(EPC_ARRAY_LEN(issuer_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
+_Static_assert(EPC_ARRAY_LEN(pool_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
 
 const struct cfg_key *cfg_find(const struct cfg_table *t, const char *path, size_t *index)
 {

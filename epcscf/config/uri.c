@@ -98,6 +98,25 @@ static bool is_url(const char *text, const char *scheme)
     return is_authority(p, authority) && only(p + authority, "-._~:/?@!$&()*+,;=%");
 }
 
+/* In the clear only inside this host, and never by a name that somebody else may resolve. */
+static bool is_loopback_url(const char *text)
+{
+    struct epc_addr a;
+    char host[EPC_ADDR_LEN], ip[EPC_ADDR_LEN];
+    if (!is_url(text, "http://"))
+        return false;
+    const char *p = text + 7;
+    size_t n = *p == '[' ? strcspn(p, "]") + 1 : strcspn(p, ":/?");
+    if (n >= sizeof host)
+        return false;
+    memcpy(host, p, n);
+    host[n] = 0;
+    if (epc_addr_parse(&a, host, 1) != EPC_OK)
+        return false;
+    epc_addr_ip(&a, ip);
+    return strncmp(ip, "127.", 4) == 0 || strcmp(ip, "::1") == 0;
+}
+
 static bool sip_uri_host(const char *text, struct epc_str *host, uint16_t *port)
 {
     if (strncasecmp(text, "sip:", 4) != 0)
@@ -159,6 +178,11 @@ const char *cfg_check_text(enum cfg_type t, const char *text)
                    : "is no https origin; write https://host[:port] and nothing after it";
     case CFG_HTTPS_URI:
         return is_url(text, "https://") ? NULL : "is no https URI; write https://host[:port][/path]";
+    case CFG_HTTP_URL:
+        return is_url(text, "https://") || is_loopback_url(text)
+                   ? NULL
+                   : "is no URL for secrets and keys; write https://host[:port][/path] (http only to a "
+                     "loopback address)";
     case CFG_WSS_URL:
         return is_url(text, "wss://") ? NULL : "is no wss URL; write wss://host[:port][/path]";
     case CFG_SIP_URI:

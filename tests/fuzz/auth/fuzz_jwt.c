@@ -11,9 +11,10 @@ static void claims(const json_t *j)
                                     .n_wwsfs = 1, .impi_claim = "impi", .impu_claim = "impu",
                                     .max_lifetime_s = 3600, .skew_s = 60};
     struct epc_cfg_origin origin = {.origin = "https://o", .wwsf = "w"};
+    struct epc_cfg_tokens cfg = {.issuers = &issuer, .n_issuers = 1};
     struct epc_identity *id = NULL;
     struct epc_verdict v = {0};
-    enum epc_err err = epc_claims_check(&id, j, &issuer, &origin, 1000000, &v);
+    enum epc_err err = epc_claims_check(&id, j, &cfg, &issuer, &origin, 1000000, &v);
     if ((err == EPC_OK) != (id != NULL) || (err == EPC_OK) != (v.cause.sip_status == 0))
         __builtin_trap();
     if (id && id->n_impus == 0)

@@ -1,4 +1,5 @@
-#include "auth/auth_priv.h"
+/* Public identities in the one form in which they are compared. */
+#include "base/base.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -116,7 +117,7 @@ static bool add_tel(struct epc_buf *b, struct epc_str rest)
     return digits > 0 && digits <= 32;
 }
 
-char *epc_auth_canonical_impu(struct epc_str uri)
+char *epc_canonical_impu(struct epc_str uri)
 {
     struct epc_buf b = {0};
     bool ok = false;
@@ -132,4 +133,30 @@ char *epc_auth_canonical_impu(struct epc_str uri)
         return NULL;
     }
     return epc_buf_take(&b, NULL);
+}
+
+/* A Network Access Identifier user@realm that can stand in a quoted string and as a SIP host. */
+static bool impi_ok(struct epc_str impi)
+{
+    const char *at = impi.n ? memchr(impi.p, '@', impi.n) : NULL;
+    const char *end = impi.p + impi.n;
+    if (!at || at == impi.p || at + 1 == end || impi.n > 253)
+        return false;
+    for (const char *c = impi.p; c < end; c++) {
+        if (*c <= ' ' || *c == 0x7f || strchr("\"\\<>,;:()[]/?=", *c) || (*c == '@' && c != at))
+            return false;
+    }
+    for (const char *c = at + 1; c < end; c++) {
+        if (!is_alnum(*c) && *c != '-' && *c != '.')
+            return false;
+    }
+    return true;
+}
+
+char *epc_canonical_impi(struct epc_str impi)
+{
+    char *s = impi_ok(impi) ? epc_str_dup(impi) : NULL;
+    for (char *c = s ? strchr(s, '@') : NULL; c && *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return s;
 }
