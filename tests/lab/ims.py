@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from epclab import addresses as a
 from epclab import tokens
-from epclab.aka import AkaClient, parameters
+from epclab.aka import AkaClient, digest_answer, parameters
 from epclab.checks import check_capture, check_core_side, check_leaks
 from epclab.lab import DEFAULT_VAR, Lab
 from epclab.milenage import Milenage, Usim
@@ -32,9 +32,13 @@ class Bench:
         self.open = []
 
     def begin(self):
-        self.core.trust(True)
+        if self.hss:
+            self.core.trust(True)
+            self.core_mark = self.core.log_size()
+        else:
+            self.core.reset()
         self.lab.baresip.answer_mode("auto")
-        self.mark, self.core_mark = self.lab.epcscf.log_size(), self.core.log_size()
+        self.mark = self.lab.epcscf.log_size()
         self.before = self.lab.epcscf.metrics()
 
     def end(self):
@@ -42,7 +46,7 @@ class Bench:
         for wic in self.open:
             wic.close()
         self.open = []
-        if self.core.alive() and self.hss.alive():
+        if self.hss and self.core.alive() and self.hss.alive():
             for impi in a.SUBSCRIBERS:
                 if self.hss.registered(impi):
                     self.hss.deregister(impi)
@@ -304,6 +308,20 @@ def deregistered_by_the_wic(bench):
     expect(lambda: bench.lab.epcscf.gauges()["registrations"] == 0, 5, "the binding was not dropped")
 
 
+def wic_subscribes(bench):
+    """The WIC's own subscription goes along Service-Route; its NOTIFYs come down its connection."""
+    wic = bench.registered()
+    answer = wic.subscribe_reg()
+    equal(answer.status, 200, f"SUBSCRIBE ({answer.first})")
+    first = wic.wait_notify()
+    equal(first.get("Event"), "reg", "Event")
+    text = first.body.decode()
+    check('state="full"' in text and wic.contact_user in text, f"the first NOTIFY: {text}")
+    bench.hss.deregister(wic.impi)
+    last = wic.wait_notify('state="terminated"').body.decode()
+    check(re.search(rf'aor="{wic.impu}"[^>]*state="terminated"', last), f"the last NOTIFY: {last}")
+
+
 # ---- parts of the core that are away -----------------------------------------------------------------
 
 def hss_away(bench):
@@ -332,10 +350,45 @@ def core_restart(bench):
     equal(call.bye().status, 200, "BYE")
 
 
+# ---- what only the scripted core can do ----------------------------------------------------------------
+
+def akav2_over_tls(bench):
+    """IMS AKA for WebRTC: AKAv2-SHA-256 where the TLS connection comes first (TS 33.203 P.1)."""
+    bench.core.reset(["AKAv2-SHA-256"])
+    wic, client = bench.wic("carol"), aka_client()
+    first = wic.register(wic.shell("AKAv2-SHA-256"))
+    equal(first.status, 401, f"REGISTER without an answer ({first.first})")
+    given = parameters(first.get("WWW-Authenticate"))
+    equal(given["algorithm"], "AKAv2-SHA-256", "algorithm")
+    check("ik" not in given and "ck" not in given, "the WIC must not see the session keys")
+    answer = wic.register(client.answer(first.get("WWW-Authenticate"), HOME))
+    equal(answer.status, 200, f"the answer to the challenge ({answer.first})")
+    again = wic.register_aka(client, wic.shell("AKAv2-SHA-256"))
+    equal(again.status, 200, f"refresh ({again.first})")
+    equal([e["protected"] for e in bench.core.seen], ["tls-connected"] * 4, "integrity-protected")
+
+
+def several_challenges(bench):
+    """RFC 8760 2.4: one header field each, in the core's order; the WIC answers the one it knows."""
+    offered = ["SHA-512-256", "SHA-256", "MD5"]
+    for chosen in offered:
+        bench.core.reset(offered)
+        wic = bench.wic()
+        challenges = wic.register(wic.shell()).all("WWW-Authenticate")
+        equal([parameters(c)["algorithm"] for c in challenges], offered, "the challenges")
+        answer = wic.register(digest_answer(challenges[offered.index(chosen)], wic.impi,
+                                            wic.password, HOME))
+        equal(answer.status, 200, f"an answer with {chosen} ({answer.first})")
+        equal([e["protected"] for e in bench.core.seen], [None, "tls-pending"], "integrity-protected")
+
+
 SCENARIOS = (milenage_agrees, digest_registration, digest_wrong_password, digest_stale_nonce,
              digest_refresh, digest_unknown_user, aka_registration, aka_wrong_key,
              aka_resynchronisation, token_registration, core_does_not_trust, implicit_set,
-             barred_identity, wildcarded_identity, deregistered_by_the_wic, hss_away, core_restart)
+             barred_identity, wildcarded_identity, deregistered_by_the_wic,
+             wic_subscribes, hss_away, core_restart)
+
+SCRIPTED = (akav2_over_tls, several_challenges)
 
 
 def one(bench, scenario):
@@ -363,6 +416,29 @@ def session_keys_stay_in_the_core(bench):
         check(not any(key.encode() in text for key in keys), f"a session key in {path}")
 
 
+def one_core(run, options, core, scenarios):
+    """The scenarios of one kind of core, each in its turn, in a lab of their own."""
+    chosen = [s for s in scenarios if options.k in s.__name__]
+    if not chosen:
+        return
+    lab = Lab(os.path.join(options.var, core), shards=options.shards, preset=options.preset, core=core)
+    if not run.run(f"the {core} core starts and is ready", lab.start):
+        return
+    bench = Bench(lab)
+    try:
+        for scenario in chosen:
+            run.run(scenario.__name__.replace("_", " "), one, bench, scenario)
+        lab.capture.stop()
+        if options.k:
+            return
+        if core == "ims":
+            run.run("session keys stay in the core", session_keys_stay_in_the_core, bench)
+        run.run("every captured message decodes", check_capture, lab.capture.file, options.shards)
+        run.run("nothing leaks", check_leaks, lab)
+    finally:
+        lab.stop()
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--preset", default="dev")
@@ -371,21 +447,8 @@ def main():
     p.add_argument("-k", default="", help="only scenarios whose name holds this text")
     options = p.parse_args()
     run = Runner("ims")
-    lab = Lab(options.var, shards=options.shards, preset=options.preset, core="ims")
-    if not run.run("the core with its HSS starts and is ready", lab.start):
-        return run.finish()
-    bench = Bench(lab)
-    try:
-        for scenario in SCENARIOS:
-            if options.k in scenario.__name__:
-                run.run(scenario.__name__.replace("_", " "), one, bench, scenario)
-        lab.capture.stop()
-        if not options.k:
-            run.run("session keys stay in the core", session_keys_stay_in_the_core, bench)
-            run.run("every captured message decodes", check_capture, lab.capture.file, options.shards)
-            run.run("nothing leaks", check_leaks, lab)
-    finally:
-        lab.stop()
+    one_core(run, options, "ims", SCENARIOS)
+    one_core(run, options, "scripted", SCRIPTED)
     return run.finish()
 
 

@@ -7,7 +7,7 @@ import re
 from .milenage import Usim
 from .sipmsg import token
 
-HASHES = {"md5": "md5", "sha-256": "sha256"}
+HASHES = {"md5": "md5", "sha-256": "sha256", "sha-512-256": "sha512_256"}
 
 
 def parameters(value):
@@ -31,6 +31,17 @@ def akav2_password(hash_name, res, ik, ck):
     """RFC 4169 3: the keys go into the password, so that a tunnel cannot be taken over."""
     return base64.b64encode(hmac.new(res + ik + ck, b"http-digest-akav2-password",
                                      hash_name).digest())
+
+
+def digest_answer(challenge, user, password, uri, method="REGISTER"):
+    """The Authorization value for a Digest challenge with any hash of RFC 8760."""
+    given = parameters(challenge)
+    parts = dict(user=user, realm=given["realm"], nonce=given["nonce"], method=method, uri=uri,
+                 nc="00000001", cnonce=token())
+    proof = response(HASHES[given["algorithm"].lower()], password.encode(), **parts)
+    return (f'Digest username="{user}", realm="{given["realm"]}", nonce="{given["nonce"]}", '
+            f'uri="{uri}", algorithm={given["algorithm"]}, response="{proof}", qop=auth, '
+            f'nc={parts["nc"]}, cnonce="{parts["cnonce"]}"')
 
 
 class AkaClient:

@@ -13,6 +13,7 @@ from .kamailio import Kamailio
 from .pcrf import Pcrf
 from .process import Component
 from .rtpengine import Rtpengine
+from .scripted import ScriptedCore
 from .wait import LabError, poll
 
 DEFAULT_VAR = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "var")
@@ -23,12 +24,14 @@ class Lab:
 
     def __init__(self, var=DEFAULT_VAR, shards=1, policy="required", preset="release",
                  capture=True, say=lambda text: None, core="simple"):
-        """core: "simple", one registrar without a database, or "ims", with S-CSCF modules and HSS."""
+        """core: "simple", one registrar without a database; "ims", with S-CSCF modules and HSS;
+        "scripted", for what those cannot do."""
         self.var = os.path.abspath(var)
         self.say = say
         self.certs = Certificates(self.var)
         self.hss = Hss(self.var) if core == "ims" else None
-        self.kamailio = ImsCore(self.var, self.hss) if core == "ims" else Kamailio(self.var)
+        self.kamailio = (ImsCore(self.var, self.hss) if core == "ims" else
+                         ScriptedCore(self.var) if core == "scripted" else Kamailio(self.var))
         self.rtpengine = Rtpengine(self.var)
         fdx = os.path.join(ROOT, "build", preset, "fdx")
         self.pcrf = Pcrf(self.var, fdx, self.certs)

@@ -272,10 +272,11 @@ class Wic:
         return self.register(digest(first.get("WWW-Authenticate"), "REGISTER", f"sip:{a.DOMAIN}",
                                     self.impi, password or self.password), **options)
 
-    def shell(self):
-        """Digest credentials that only say who we are (TS 24.229 5.1.1.2.2)."""
+    def shell(self, algorithm=None):
+        """Digest credentials that only say who we are (TS 24.229 5.1.1.2.2), and with which algorithm
+        we mean to prove it."""
         return (f'Digest username="{self.impi}", realm="{a.DOMAIN}", uri="sip:{a.DOMAIN}", '
-                'nonce="", response=""')
+                'nonce="", response=""' + (f", algorithm={algorithm}" if algorithm else ""))
 
     def register_aka(self, client, shell=None, **options):
         """With a USIM (an aka.AkaClient), through a resynchronisation where one is needed."""
@@ -289,6 +290,23 @@ class Wic:
 
     def unregister(self, authorization=None):
         return self.register(authorization, expires=0)
+
+    # -- registration events -----------------------------------------------------------------------
+    def subscribe_reg(self, impu=None, expires=600):
+        """SUBSCRIBE to the own registration (RFC 3680); its final answer."""
+        impu = impu or self.impu
+        sent = self.request("SUBSCRIBE", impu, to=impu, from_=impu, routes=self.service_route,
+                            extra=[("Event", "reg"), ("Accept", "application/reginfo+xml"),
+                                   ("Expires", str(expires)), ("Contact", self.contact)])
+        return self.final(sent)
+
+    def wait_notify(self, holding="", seconds=8.0):
+        """The next NOTIFY whose body holds the text, answered; others before it are answered too."""
+        while True:
+            notify = self.wait(lambda m: m.method == "NOTIFY" and not m.is_response, seconds)
+            self.send(notify.reply(200, "OK"))
+            if holding in notify.body.decode("utf-8", "replace"):
+                return notify
 
     # -- calls ---------------------------------------------------------------------------------------
     def invite(self, uri, sdp=None, extra=(), from_=None):
