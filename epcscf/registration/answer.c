@@ -138,6 +138,9 @@ static void refused(struct reg_tx *tx, int status, msg_t **resp)
     epc_count(EPC_C_REG_REFUSED);
     if (closing) {
         epc_sip_in_reply(tx->in, 403, "Too Many Failures", NULL);
+    } else if (status == 403 || status == 404) {
+        /* Cores say in words whether it is the user or the identity that they do not know. */
+        epc_sip_in_reply(tx->in, 403, "Forbidden", NULL);
     } else {
         epc_sip_policy_apply(*resp, EPC_DIR_CORE_RESP);
         epc_sip_remove(*resp, "Path");

@@ -4,6 +4,7 @@ core is away."""
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -173,12 +174,17 @@ def digest_refresh(bench):
 
 
 def digest_unknown_user(bench):
-    wic = bench.wic()
-    wic.impi = "mallory@ims.test"
-    equal(wic.register(wic.shell()).status, 403, "an IMPI that the HSS does not know")
-    wic = bench.wic()
-    answer = wic.register(wic.shell(), impu="sip:bob@ims.test")
-    equal(answer.status, 403, "another's public identity")
+    """An unknown user, an unknown identity and another's: the WIC cannot tell one from the other."""
+    answers = []
+    for impi, impu in (("mallory@ims.test", "sip:alice@ims.test"),
+                       ("alice@ims.test", "sip:nobody@ims.test"),
+                       ("alice@ims.test", "sip:bob@ims.test")):
+        wic = bench.wic()
+        wic.impi = impi
+        answers.append(wic.register(wic.shell(), impu=impu))
+    equal([m.first for m in answers], ["SIP/2.0 403 Forbidden"] * 3, "the answers")
+    equal([sorted(n for n, _ in m.headers) for m in answers[1:]],
+          [sorted(n for n, _ in answers[0].headers)] * 2, "their header fields")
 
 
 # ---- AKA -------------------------------------------------------------------------------------------------
@@ -336,6 +342,20 @@ def hss_away(bench):
     equal(wic.register_digest().status, 200, "when the HSS is back")
 
 
+def hss_silent(bench):
+    """The HSS hangs: the I-CSCF gives up in time, the WIC is told."""
+    os.kill(bench.hss.child.pid, signal.SIGSTOP)
+    try:
+        wic = bench.wic()
+        answer = wic.register_digest()
+        check(answer.status in (480, 500, 503, 504), f"REGISTER with a silent HSS: {answer.first}")
+    finally:
+        os.kill(bench.hss.child.pid, signal.SIGCONT)
+    expect(lambda: bench.hss.is_ready(), 5, "the HSS did not wake up")
+    bench.core.wait_cx()
+    equal(wic.register_digest().status, 200, "when the HSS answers again")
+
+
 def core_restart(bench):
     """A core that forgot everything: the refresh registers anew."""
     wic = bench.registered()
@@ -386,7 +406,7 @@ SCENARIOS = (milenage_agrees, digest_registration, digest_wrong_password, digest
              digest_refresh, digest_unknown_user, aka_registration, aka_wrong_key,
              aka_resynchronisation, token_registration, core_does_not_trust, implicit_set,
              barred_identity, wildcarded_identity, deregistered_by_the_wic,
-             wic_subscribes, hss_away, core_restart)
+             wic_subscribes, hss_away, hss_silent, core_restart)
 
 SCRIPTED = (akav2_over_tls, several_challenges)
 
