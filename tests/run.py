@@ -145,6 +145,13 @@ def abuse():
     return scenarios(os.path.join(TESTS, "fault", "abuse"), "--preset", "asan", "--no-build")
 
 
+def attacks():
+    """The list of attacks, each against a sanitized node; needs no other daemon."""
+    install("build")
+    built("asan")
+    return scenarios(os.path.join(TESTS, "fault", "attacks"), "--preset", "asan", "--no-build")
+
+
 def browser():
     install("build", "peers", "browser")
     built("dev")
@@ -158,8 +165,8 @@ def browser():
 
 
 PARTS = {"dev": dev, "asan": asan, "tsan": tsan, "clang": clang, "peers": peers, "fault": fault,
-         "browser": browser, "abuse": abuse, **{name: label(name) for name in LABELS}}
-ALL = ("dev", "peers", "fault", "browser", "asan", "tsan", "clang")
+         "browser": browser, "abuse": abuse, "attacks": attacks, **{name: label(name) for name in LABELS}}
+ALL = ("dev", "peers", "fault", "browser", "asan", "attacks", "tsan", "clang")
 
 
 def main(wanted):

@@ -121,6 +121,18 @@ static enum epc_err assert_caller(struct transfer *x, msg_t *msg, const struct e
     return err;
 }
 
+static bool same_routes(msg_t *msg, const char *const *routes)
+{
+    const sip_route_t *r = sip_object(msg)->sip_route;
+    for (; r && *routes; r = r->r_next, routes++) {
+        char uri[1024];
+        issize_t n = url_e(uri, (isize_t)sizeof uri, r->r_url);
+        if (n <= 0 || (size_t)n >= sizeof uri || strcmp(uri, *routes) != 0)
+            return false;
+    }
+    return !r && !*routes;
+}
+
 static enum epc_err wic_initial(struct transfer *x, msg_t *msg, const struct epc_binding *b,
                                 struct epc_cause *cause)
 {
@@ -131,6 +143,8 @@ static enum epc_err wic_initial(struct transfer *x, msg_t *msg, const struct epc
     if (!(x->icid = new_icid(x->ss)))
         return EPC_ENOMEM;
     /* Whatever route the WIC asked for, the core's own is the one that counts. */
+    if (!same_routes(msg, b->service_route))
+        epc_count(EPC_C_SESSION_ROUTES_REPLACED);
     enum epc_err err = epc_sip_set_routes(msg, b->service_route);
     if (err == EPC_OK)
         err = assert_caller(x, msg, b);

@@ -169,14 +169,61 @@ static bool is_keepalive(const char *p, size_t n)
     return true;
 }
 
-/* Content-Length may be left out over WebSocket; if there, it must match (RFC 7118 5). */
-static bool length_ok(const sip_t *sip, const char *p, size_t n)
+/* Where the header ends; 0 when a line of it does not end with CRLF (RFC 3261 7). Others read a lone CR
+ * or LF differently than sofia-sip does: what is a body here could be a second message there. */
+static size_t header_octets(const char *p, size_t n, bool *folded)
 {
-    const char *end = memmem(p, n, "\r\n\r\n", 4);
-    size_t body = end ? n - (size_t)(end + 4 - p) : 0;
-    if (!end && (end = memmem(p, n, "\n\n", 2)))
-        body = n - (size_t)(end + 2 - p);
-    return !sip->sip_content_length || sip->sip_content_length->l_length == body;
+    *folded = false;
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (p[i] == '\n' || (p[i] == '\r' && p[i + 1] != '\n'))
+            return 0;
+        if (p[i] != '\r')
+            continue;
+        if (i + 3 < n && p[i + 2] == '\r' && p[i + 3] == '\n')
+            return i + 4;
+        *folded = *folded || (i + 2 < n && (p[i + 2] == ' ' || p[i + 2] == '\t'));
+        i++;
+    }
+    return 0;
+}
+
+/* A copy with each continued line in one piece (RFC 3261 7.3.1): sofia-sip passes fields on as they came,
+ * and what stands at the start of a line should be a field's name for every reader. */
+static char *unfolded(const char *p, size_t n, size_t head)
+{
+    char *out = malloc(n);
+    if (!out)
+        return NULL;
+    memcpy(out, p, n);
+    for (size_t i = 0; i + 2 < head; i++)
+        if (out[i] == '\r' && (out[i + 2] == ' ' || out[i + 2] == '\t'))
+            out[i] = out[i + 1] = ' ';
+    return out;
+}
+
+static msg_t *parse(const char *p, size_t n, size_t *head)
+{
+    bool folded;
+    *head = header_octets(p, n, &folded);
+    if (!*head || epc_sip_count_headers(p, n) > EPC_SIP_SERVER_MAX_HEADERS)
+        return NULL;
+    char *whole = folded ? unfolded(p, n, *head) : NULL;
+    msg_t *msg = folded && !whole ? NULL : epc_sip_parse(whole ? whole : p, n);
+    free(whole);
+    return msg;
+}
+
+/* Content-Length may be left out over WebSocket; if there, it must match (RFC 7118 5). What stands
+ * behind the header without a type is no body (RFC 3261 20.15), but likely a second message. */
+static bool body_ok(const sip_t *sip, size_t body, struct epc_cause *c)
+{
+    if (sip->sip_content_length && sip->sip_content_length->l_length != body)
+        epc_cause_set(c, 400, "RFC 7118 5", "Content-Length does not match");
+    else if (body && !sip->sip_content_type)
+        epc_cause_set(c, 400, "RFC 3261 20.15", "Body without Content-Type");
+    else
+        return true;
+    return false;
 }
 
 static void malformed(struct epc_sip *s, uint64_t flow_id, msg_t *msg, int status,
@@ -204,7 +251,8 @@ void epc_sip_from_wic(struct epc_sip *s, struct epc_flow *flow, const char *p, s
             epc_log(EPC_LOG_DEBUG, "sip", "event=pong-lost flow=%llx", (unsigned long long)flow_id);
         return;
     }
-    msg_t *msg = epc_sip_count_headers(p, n) <= EPC_SIP_SERVER_MAX_HEADERS ? epc_sip_parse(p, n) : NULL;
+    size_t head;
+    msg_t *msg = parse(p, n, &head);
     if (!msg) {
         epc_cause_set(&c, 400, NULL, "Not a SIP message");
         malformed(s, flow_id, NULL, 400, &c, NULL);
@@ -227,10 +275,8 @@ void epc_sip_from_wic(struct epc_sip *s, struct epc_flow *flow, const char *p, s
         return;
     }
     int status = epc_sip_check_request(msg, &c, extra);
-    if (!status && !length_ok(sip, p, n)) {
+    if (!status && !body_ok(sip, n - head, &c))
         status = 400;
-        epc_cause_set(&c, status, "RFC 7118 5", "Content-Length does not match");
-    }
     if (status) {
         malformed(s, flow_id, msg, status, &c, extra);
         return;

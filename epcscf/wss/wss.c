@@ -15,6 +15,7 @@ enum {
 static void on_handshake_timeout(void *arg)
 {
     struct epc_flow *f = arg;
+    epc_count(EPC_C_WSS_HANDSHAKE_TIMEOUT);
     epc_flow_abort(f, EPC_FLOW_LOCAL_CLOSED);
 }
 

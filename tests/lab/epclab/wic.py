@@ -37,8 +37,9 @@ def _unverified():
 class WebSocket:
     """RFC 6455 client, text messages out, both kinds in."""
 
-    def __init__(self, address=a.WSS, path=a.WSS_PATH, origin=a.ORIGIN, protocol="sip", timeout=5):
-        raw = socket.create_connection(address, timeout)
+    def __init__(self, address=a.WSS, path=a.WSS_PATH, origin=a.ORIGIN, protocol="sip", timeout=5,
+                 source=None):
+        raw = socket.create_connection(address, timeout, (source, 0) if source else None)
         self.raw = raw
         self.socket = _unverified().wrap_socket(raw, server_hostname="localhost")
         key = base64.b64encode(os.urandom(16))

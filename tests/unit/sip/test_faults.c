@@ -85,6 +85,58 @@ static void malformed_from_wic(void **state)
     rig_close(&r);
 }
 
+/* A line end that others read differently could make two messages of one at the core. */
+static void torn_lines_from_wic(void **state)
+{
+#define START "MESSAGE sip:a@b SIP/2.0\r\nVia: SIP/2.0/WSS x;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n" \
+              "To: <sip:b@b>\r\nCall-ID: c\r\nCSeq: 1 MESSAGE\r\n"
+    static const char *const not_sip[] = {
+        START "X: a\n\r\n", START "X: a\nY: b\r\n\r\n", START "X: a\rY: b\r\n\r\n", START "X: a\n\nbody\r\n\r\n",
+        START "X: a\r\r\n\r\n", START "\n", START, START "X: a\r\n\r", "\nMESSAGE sip:a@b SIP/2.0\r\n\r\n",
+    };
+    static const char *const no_body[] = {
+        START "\r\nMESSAGE sip:c@d SIP/2.0\r\n\r\n", START "Content-Length: 3\r\n\r\nabc",
+    };
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    int64_t bad = epc_counter_read(EPC_C_SIP_WIC_MALFORMED);
+    for (size_t i = 0; i < EPC_ARRAY_LEN(not_sip); i++) {
+        from_wic(&r, not_sip[i]);
+        nothing_to_wic(&r, 0);
+    }
+    for (size_t i = 0; i < EPC_ARRAY_LEN(no_body); i++) {
+        from_wic(&r, no_body[i]);
+        char *m = to_wic(&r);
+        expect_status(m, "400 Body without Content-Type");
+        free(m);
+    }
+    assert_int_equal(epc_counter_read(EPC_C_SIP_WIC_MALFORMED) - bad,
+                     EPC_ARRAY_LEN(not_sip) + EPC_ARRAY_LEN(no_body));
+    assert_int_equal(r.n_calls, 0);
+    rig_close(&r);
+#undef START
+}
+
+/* A continued line goes on in one piece. */
+static void folded_lines_from_wic(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    char *m = wic_request("MESSAGE", "z9hG4bKf", 1, NULL,
+                          "Subject: one\r\n two\r\n\tthree\r\nX-Quoted: \"a\r\n P-Asserted-Identity: b\"\r\n", NULL);
+    from_wic(&r, m);
+    free(m);
+    m = to_core(&r);
+    expect_in(m, "Subject: one   two  \tthree\r\n");
+    expect_in(m, "X-Quoted: \"a   P-Asserted-Identity: b\"\r\n");
+    core(&r, answer_to(m, "200 OK", "t", NULL, NULL));
+    wic_says(&r, "200");
+    free(m);
+    rig_close(&r);
+}
+
 static void too_many_headers(void **state)
 {
     struct rig r;
@@ -588,7 +640,8 @@ static void detached(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(malformed_from_wic),  cmocka_unit_test(too_many_headers),
+        cmocka_unit_test(malformed_from_wic),  cmocka_unit_test(torn_lines_from_wic),
+        cmocka_unit_test(folded_lines_from_wic), cmocka_unit_test(too_many_headers),
         cmocka_unit_test(keepalive),           cmocka_unit_test(unknown_method_passes),
         cmocka_unit_test(foreign_token_from_wic), cmocka_unit_test(core_side_refusals),
         cmocka_unit_test(untrusted_source),    cmocka_unit_test(stray_responses),
