@@ -5,8 +5,10 @@ import argparse
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from epclab import addresses as a
@@ -16,6 +18,7 @@ from epclab.checks import check_capture, check_core_side, check_leaks
 from epclab.lab import DEFAULT_VAR, Lab
 from epclab.milenage import Milenage, Usim
 from epclab.runner import Runner, check, equal
+from epclab.scripted import NEXT_NONCE, Link
 from epclab.sipmsg import digest, split_list, uri_of
 from epclab.wait import LabError, expect, poll
 from epclab.wic import Wic
@@ -328,6 +331,25 @@ def wic_subscribes(bench):
     check(re.search(rf'aor="{wic.impu}"[^>]*state="terminated"', last), f"the last NOTIFY: {last}")
 
 
+def withdrawn_by_the_hss(bench):
+    """RTR: the S-CSCF tells the eP-CSCF and the WIC; the binding goes and its call with it."""
+    mark = bench.core.log_size()
+    wic = bench.registered()
+    equal(wic.subscribe_reg().status, 200, "the WIC's SUBSCRIBE")
+    expect(lambda: len(bench.core.log_lines("event=reg-subscribe", mark)) >= 2, 5,
+           "the eP-CSCF did not subscribe")
+    call = wic.invite(PHONE)
+    equal(call.result().status, 200, "INVITE to the phone")
+    expect(bench.lab.baresip.in_call, 5, "the phone was not in a call")
+    bench.hss.deregister(wic.impi)
+    expect(lambda: bench.lab.epcscf.gauges()["registrations"] == 0, 8, "the binding was not dropped")
+    call.wait_bye()
+    expect(lambda: not bench.lab.baresip.in_call(), 5, "the phone is still in the call")
+    wic.wait_notify('state="terminated"')
+    bench.lab.settle(10)
+    equal(wic.register_digest().status, 200, "the WIC registers anew")
+
+
 # ---- parts of the core that are away -----------------------------------------------------------------
 
 def hss_away(bench):
@@ -402,13 +424,142 @@ def several_challenges(bench):
         equal([e["protected"] for e in bench.core.seen], [None, "tls-pending"], "integrity-protected")
 
 
+def what_a_200_carries(bench):
+    wic = bench.wic()
+    answer = wic.register_digest()
+    equal(answer.status, 200, f"REGISTER ({answer.first})")
+    check(NEXT_NONCE in answer.get("Authentication-Info"), "Authentication-Info must pass")
+    check(answer.get("Date").endswith("GMT"), "Date must pass")
+    equal(answer.get("Require"), "outbound", "Require")
+
+
+def two_flows_of_one_instance(bench):
+    """RFC 5626: reg-id tells them apart, and each is reached along its own Path."""
+    first, second = bench.wic(), bench.wic()
+    second.instance, second.reg_id = first.instance, 2
+    second.contact_user = first.contact_user + "2"
+    for wic in (first, second):
+        equal(wic.register_digest().status, 200, f"reg-id {wic.reg_id}")
+    equal(bench.lab.epcscf.gauges()["registrations"], 2, "registrations")
+    (_, contact1, path1), (_, contact2, path2) = bench.core.accepted
+    check(path1 != path2, "the flows must have tokens of their own")
+    for wic, contact, path in ((first, contact1, path1), (second, contact2, path2)):
+        with Answering(wic, "OPTIONS"):
+            equal(bench.core.options(contact, path), 200, f"OPTIONS to reg-id {wic.reg_id}")
+    first.close()
+    bench.open.remove(first)
+    expect(lambda: bench.core.options(contact1, path1) == 430, 5, "a lost flow did not give 430")
+    with Answering(second, "OPTIONS"):
+        equal(bench.core.options(contact2, path2), 200, "OPTIONS to the flow that is left")
+
+
+class Answering:
+    """with Answering(wic, method): the WIC answers one such request meanwhile."""
+
+    def __init__(self, wic, method):
+        self.thread = threading.Thread(target=self._answer, args=(wic, method), daemon=True)
+
+    @staticmethod
+    def _answer(wic, method):
+        request = wic.wait(lambda m: m.method == method and not m.is_response, 5)
+        wic.send(request.reply(200, "OK", tag="answering"))
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.thread.join(6)
+
+
+# ---- registration events, each as a core may send them (TS 24.229 5.2.3, RFC 3680) ---------------------
+
+def own_subscription(bench, user="alice"):
+    """A registered WIC and the Call-ID of the eP-CSCF's own subscription, confirmed by its NOTIFY."""
+    wic = bench.registered(user)
+    key = bench.core.subscribed(wic.impu)
+    expect(lambda: bench.core.answers(key), 5, "the first NOTIFY was not answered")
+    equal(bench.core.answers(key), [200], "the first NOTIFY")
+    return wic, key
+
+
+def subscribes_once(bench):
+    wic, key = own_subscription(bench)
+    subscribe = bench.core.subscriptions[key]["first"]
+    equal(uri_of(subscribe.get("To")), wic.impu, "To")
+    equal(subscribe.uri, wic.impu, "Request-URI")
+    equal(subscribe.get("Event"), "reg", "Event")
+    check("application/reginfo+xml" in subscribe.get("Accept"), "Accept")
+    equal(subscribe.get("Expires"), "600000", "Expires")
+    check(a.EPCSCF_CORE[0] in subscribe.get("From") and a.EPCSCF_CORE[0] in subscribe.get("Contact")
+          and a.EPCSCF_CORE[0] in subscribe.get("P-Asserted-Identity"), "it must be in our own name")
+    check("icid-value=" in subscribe.get("P-Charging-Vector"), "P-Charging-Vector")
+    other = bench.registered()
+    equal(other.register_digest().status, 200, "refresh of a second WIC of the user")
+    equal(len(bench.core.subscriptions), 1, "subscriptions for one user")
+
+
+def dropped_by_event(bench):
+    """The core ends a registration in each way that it has: binding gone, connection kept for the WIC
+    to hear of it and come back."""
+    for event in ("deactivated", "probation", "expired", "unregistered"):
+        bench.core.reset()
+        wic, key = own_subscription(bench)
+        bench.core.event(key, "terminated", event, more=' retry-after="5"' if event == "probation"
+                         else "")
+        expect(lambda: bench.lab.epcscf.gauges()["registrations"] == 0, 5,
+               f"{event}: the binding was not dropped")
+        equal(bench.core.answers(key)[-1], 200, f"{event}: the NOTIFY")
+        equal(wic.register_digest().status, 200, f"{event}: the WIC comes back")
+        wic.close()
+        bench.open.remove(wic)
+        bench.lab.settle(15)
+
+
+def rejected_by_the_core(bench):
+    wic, key = own_subscription(bench)
+    bench.core.event(key, "terminated", "rejected", registration="terminated",
+                     subscription="terminated;reason=noresource")
+    expect(lambda: bench.lab.epcscf.gauges()["registrations"] == 0, 5, "the binding was not dropped")
+    check(wic.wait_closed(8), "the connection must be closed")
+    equal(wic.ws.closed_with, 1008, "close code")
+
+
+def shortened_by_the_core(bench):
+    """Network-initiated re-authentication: the binding ends sooner unless the WIC refreshes it."""
+    wic, key = own_subscription(bench)
+    bench.core.event(key, "active", "shortened", more=' expires="2"')
+    expect(lambda: bench.lab.epcscf.gauges()["registrations"] == 0, 10,
+           "the binding did not end when the core said")
+
+
+def stray_notify(bench):
+    """A NOTIFY in no dialog of ours: 481; one from a stranger's address: nothing happens."""
+    wic, key = own_subscription(bench)
+    dialog = bench.core.subscriptions[key]
+    bench.core.subscriptions["stray"] = dict(dialog)
+    bench.core.event("stray", "terminated", "deactivated")
+    expect(lambda: bench.core.answers("stray"), 5, "the stray NOTIFY was not answered")
+    equal(bench.core.answers("stray"), [481], "a NOTIFY in another dialog")
+    stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with stranger:
+        stranger.bind(("127.0.0.9", 0))
+        dialog["link"], proper = Link("UDP", a.EPCSCF_CORE, lambda m: stranger.sendto(
+            m.encode(), a.EPCSCF_CORE)), dialog["link"]
+        bench.core.event(key, "terminated", "deactivated")
+        dialog["link"] = proper
+        dialog["cseq"] += 1
+    bench.core.event(key, "active", "registered")
+    expect(lambda: len(bench.core.answers(key)) >= 2, 5, "the next NOTIFY was not answered")
+    equal(bench.lab.epcscf.gauges()["registrations"], 1, "registrations")
+
+
 SCENARIOS = (milenage_agrees, digest_registration, digest_wrong_password, digest_stale_nonce,
              digest_refresh, digest_unknown_user, aka_registration, aka_wrong_key,
              aka_resynchronisation, token_registration, core_does_not_trust, implicit_set,
              barred_identity, wildcarded_identity, deregistered_by_the_wic,
              wic_subscribes, hss_away, hss_silent, core_restart)
 
-SCRIPTED = (akav2_over_tls, several_challenges)
+SCRIPTED = (akav2_over_tls, several_challenges, what_a_200_carries, two_flows_of_one_instance)
 
 
 def one(bench, scenario):

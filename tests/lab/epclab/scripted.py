@@ -16,6 +16,9 @@ from .sipmsg import Message, branch, split_list, tag_of, token, uri_of
 from .wait import LabError, poll
 
 
+NEXT_NONCE = "0123456789abcdef0123456789abcdef"
+
+
 class Link:
     """Where a message came from and how to answer it."""
 
@@ -37,7 +40,8 @@ class ScriptedCore(Component):
 
     def reset(self, challenges=("MD5",)):
         self.challenges = list(challenges)
-        self.seen, self.notified, self.faults = [], [], []
+        self.seen, self.answered, self.faults = [], [], []
+        self.accepted = []     # (IMPU, Contact, Path) of each 200
         self.nonces = {}       # nonce: (algorithm, vector or None)
         self.bindings_now = {}  # IMPU: (contact value, path)
         self.subscriptions = {}  # Call-ID: dialog
@@ -120,7 +124,7 @@ class ScriptedCore(Component):
         try:
             with self.lock:
                 if message.is_response:
-                    self.notified.append((message.get("Call-ID"), message.status))
+                    self.answered.append((message.get("Call-ID"), message.method, message.status))
                 elif message.method == "REGISTER":
                     link.send(self._register(message))
                 elif message.method == "SUBSCRIBE":
@@ -192,7 +196,9 @@ class ScriptedCore(Component):
         expires = parameters("x " + contact.partition(">")[2].replace(";", ",")).get("expires") \
             or message.get("Expires", "600")
         extra = [("Service-Route", f"<sip:orig@{a.CORE[0]}:{a.CORE[1]};lr>"),
-                 ("Require", "outbound")]
+                 ("Require", "outbound"), ("Date", time.strftime("%a, %d %b %Y %H:%M:%S GMT",
+                                                                 time.gmtime())),
+                 ("Authentication-Info", f'nextnonce="{NEXT_NONCE}"')]
         extra += [("Path", v) for v in message.all("Path")]
         if int(expires) == 0:
             self.bindings_now.pop(impu, None)
@@ -200,6 +206,7 @@ class ScriptedCore(Component):
             granted = str(min(int(expires), self.expires))
             contact = contact.replace(f"expires={expires}", f"expires={granted}")
             self.bindings_now[impu] = (contact, message.get("Path"))
+            self.accepted.append((impu, contact, message.get("Path")))
             associated = next((f["impus"] for f in a.SUBSCRIBERS.values() if impu in f["impus"]),
                               [impu])
             extra += [("Contact", contact), ("P-Associated-URI",
@@ -215,7 +222,7 @@ class ScriptedCore(Component):
             return
         if not dialog:
             dialog = {"tag": token(), "cseq": 0, "version": 0, "impu": impu, "from": "",
-                      "asserted": uri_of(message.get("P-Asserted-Identity")), "count": 0}
+                      "first": message, "count": 0}
             self.subscriptions[key] = dialog
         expires = message.get("Expires", "600000")
         dialog.update(target=uri_of(message.get("Contact")), remote=message.get("From"),
@@ -275,4 +282,16 @@ class ScriptedCore(Component):
     def answers(self, key):
         """The statuses that NOTIFYs of the subscription got."""
         with self.lock:
-            return [status for call_id, status in self.notified if call_id == key]
+            return [status for call_id, _, status in self.answered if call_id == key]
+
+    def options(self, contact, path, seconds=5):
+        """OPTIONS to a registered contact along its Path; the status that came back."""
+        key = token(8)
+        link = Link("UDP", a.EPCSCF_CORE, None)
+        self.udp.sendto(Message(f"OPTIONS {uri_of(contact)} SIP/2.0", [
+            ("Via", f"SIP/2.0/{link.proto} {a.CORE[0]}:{a.CORE[1]};branch={branch()}"),
+            ("Max-Forwards", "70"), ("Route", path), ("From", f"<sip:{a.DOMAIN}>;tag={token()}"),
+            ("To", f"<{uri_of(contact)}>"), ("Call-ID", key), ("CSeq", "1 OPTIONS")]).encode(),
+            a.EPCSCF_CORE)
+        found = poll(lambda: [s for k, _, s in list(self.answered) if k == key and s >= 200], seconds)
+        return found[0] if found else None

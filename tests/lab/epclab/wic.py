@@ -174,6 +174,7 @@ class Wic:
         self.instance = "-".join((token(4), token(2), token(2), token(2), token(6)))
         self.tag = token()
         self.reg_call_id, self.reg_cseq = token(8), 0
+        self.reg_id = 1
         self.reg_tag = token()
         self.service_route = []
         self.inbox, self.kept = queue.Queue(), []
@@ -249,7 +250,7 @@ class Wic:
         """One REGISTER and its final answer."""
         impu = impu or self.impu
         self.reg_cseq += 1
-        headers = [("Contact", f'{self.contact};reg-id=1;+sip.instance="<urn:uuid:'
+        headers = [("Contact", f'{self.contact};reg-id={self.reg_id};+sip.instance="<urn:uuid:'
                                f'{self.instance}>";expires={expires}'),
                    ("Expires", str(expires)), ("Supported", "path, outbound, gruu"),
                    ("Allow", "INVITE, ACK, CANCEL, BYE, UPDATE, MESSAGE, OPTIONS, INFO, NOTIFY")]
