@@ -180,7 +180,8 @@ static struct epc_cfg_origin origins[] = {
 struct epc_flow *epc_wss_flow(struct epc_wss *w, uint64_t id)
 {
     (void)w;
-    return id < EPC_ARRAY_LEN(flows) && !flows[id].gone && !flows[id].closed ? &flows[id] : NULL;
+    struct epc_flow *f = &flows[id % EPC_ARRAY_LEN(flows)];
+    return f->id == id && !f->gone && !f->closed ? f : NULL;
 }
 const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f)
 {
@@ -197,15 +198,23 @@ void epc_flow_close(struct epc_flow *f, uint16_t code, const char *reason)
 }
 int bench_flow_closed_code(uint64_t flow_id)
 {
-    return flows[flow_id].closed;
+    return flows[flow_id % EPC_ARRAY_LEN(flows)].closed;
 }
 bool bench_flow_registered(uint64_t flow_id)
 {
-    return flows[flow_id].registered;
+    return flows[flow_id % EPC_ARRAY_LEN(flows)].registered;
+}
+uint64_t bench_flow_again(uint64_t flow_id)
+{
+    struct epc_flow *f = &flows[flow_id % EPC_ARRAY_LEN(flows)];
+    f->id += EPC_ARRAY_LEN(flows);
+    f->gone = f->registered = false;
+    f->closed = 0;
+    return f->id;
 }
 void bench_flow_gone(uint64_t flow_id)
 {
-    flows[flow_id].gone = true;
+    flows[flow_id % EPC_ARRAY_LEN(flows)].gone = true;
     epc_reg_flow_closed(bench.reg, flow_id);
     bench_end_of_turn();
 }
@@ -216,7 +225,7 @@ struct played_in {
     struct epc_sip_in base; /* first: the editing functions of sip/ read its message */
     struct bench_in *result;
 };
-static struct played_in *ins[64];
+static struct played_in *ins[64], *last;
 
 static struct bench_in *result_of(const struct epc_sip_in *in)
 {
@@ -279,16 +288,20 @@ enum epc_err epc_sip_out_send(struct epc_sip_out **out, struct epc_sip *s,
                               void *arg)
 {
     (void)s;
-    assert_true(bench.n_out < EPC_ARRAY_LEN(bench.out));
+    size_t i = 0;
+    while (i < bench.n_out && bench.out[i].text)
+        i++;
+    assert_true(i < EPC_ARRAY_LEN(bench.out));
     assert_int_equal(dest->leg, EPC_LEG_CORE);
-    struct bench_out *o = &bench.out[bench.n_out];
+    struct bench_out *o = &bench.out[i];
     if (!dest->next_hop)
         return EPC_EPROTO;
     *o = (struct bench_out){.next_hop = dest->next_hop, .fn = fn, .arg = arg, .msg = *req};
     o->text = epc_sip_text(*req, NULL);
     assert_non_null(o->text);
     o->handle = calloc(1, sizeof *o->handle);
-    bench.n_out++;
+    if (i == bench.n_out)
+        bench.n_out++;
     *req = NULL;
     *out = o->handle;
     return EPC_OK;
@@ -311,21 +324,25 @@ enum epc_err epc_sip_add_path(struct epc_sip *s, msg_t *msg, uint64_t flow_id, b
 size_t bench_request(uint64_t flow_id, const char *text)
 {
     struct played_in *p = calloc(1, sizeof *p);
-    size_t i = bench.n_in++;
+    size_t i = 0;
+    while (i < bench.n_in && ins[i])
+        i++;
     assert_true(i < EPC_ARRAY_LEN(ins));
+    if (i == bench.n_in)
+        bench.n_in++;
     p->base.leg = EPC_LEG_WIC;
     p->base.flow_id = flow_id;
     p->base.req = epc_sip_parse(text, strlen(text));
     assert_non_null(p->base.req);
     p->base.sip = epc_sip_of(p->base.req);
     p->result = &bench.in[i];
-    ins[i] = p;
+    ins[i] = last = p;
     return i;
 }
 
 struct epc_sip_in *bench_last_in(void)
 {
-    return &ins[bench.n_in - 1]->base;
+    return &last->base;
 }
 
 const struct bench_in *bench_result(size_t i)
@@ -518,6 +535,41 @@ void bench_on(size_t shard)
     bench.reg = bench.regs[shard];
 }
 
+static void free_in(size_t i)
+{
+    if (!ins[i])
+        return;
+    msg_destroy(ins[i]->base.req);
+    free(ins[i]);
+    free(bench.in[i].answer);
+    ins[i] = NULL;
+    bench.in[i] = (struct bench_in){0};
+}
+
+static void free_out(size_t i)
+{
+    if (!bench.out[i].text)
+        return;
+    msg_destroy(bench.out[i].msg);
+    free(bench.out[i].text);
+    free(bench.out[i].handle);
+    bench.out[i] = (struct bench_out){0};
+}
+
+void bench_recycle(void)
+{
+    for (size_t i = 0; i < bench.n_in; i++) {
+        if (bench.in[i].released)
+            free_in(i);
+    }
+    for (size_t i = 0; i < bench.n_out; i++) {
+        if (bench.out[i].detached)
+            free_out(i);
+    }
+    while (n_bearers)
+        free(bearers[--n_bearers]);
+}
+
 int bench_teardown(void **state)
 {
     (void)state;
@@ -525,18 +577,11 @@ int bench_teardown(void **state)
     for (size_t i = 0; i < bench.n_shards; i++)
         epc_reg_destroy(bench.regs[i]);
     bench_end_of_turn();
-    for (size_t i = 0; i < bench.n_in; i++) {
-        msg_destroy(ins[i]->base.req);
-        free(ins[i]);
-        free(bench.in[i].answer);
-    }
-    for (size_t i = 0; i < bench.n_out; i++) {
-        msg_destroy(bench.out[i].msg);
-        free(bench.out[i].text);
-        free(bench.out[i].handle);
-    }
-    while (n_bearers)
-        free(bearers[--n_bearers]);
+    for (size_t i = 0; i < bench.n_in; i++)
+        free_in(i);
+    for (size_t i = 0; i < bench.n_out; i++)
+        free_out(i);
+    bench_recycle();
     epc_auth_destroy(bench.auth);
     token_maker_free(&bench.maker);
     unlink(jwks_file);

@@ -58,6 +58,11 @@ int bench_teardown(void **state);
 int bench_flow_closed_code(uint64_t flow_id); /* 0: open */
 bool bench_flow_registered(uint64_t flow_id);
 void bench_flow_gone(uint64_t flow_id);
+/* Another connection in the place of one that is gone; returns its id. Ids are never used again: they
+ * are the first one's plus a multiple of 8. */
+uint64_t bench_flow_again(uint64_t flow_id);
+/* Forget requests that are over, so that there is room for more: indexes are used again. */
+void bench_recycle(void);
 
 /* REGISTER as a browser's SIP stack sends it; NULL members have defaults. */
 struct reg_text {
