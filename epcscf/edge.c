@@ -86,6 +86,12 @@ static void on_registration_gone(void *arg, const struct epc_binding *b, const c
     epc_sessions_registration_gone(e->sessions, b->flow_id, why);
 }
 
+static bool on_token_end(void *arg, uint64_t flow_id)
+{
+    struct epc_edge *e = arg;
+    return epc_sessions_busy(e->sessions, flow_id);
+}
+
 /* ---- life ------------------------------------------------------------------------------------------- */
 
 enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const struct epc_edge_opts *o)
@@ -117,6 +123,7 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const 
         return err;
     }
     epc_reg_on_gone(e->reg, on_registration_gone, e);
+    epc_reg_on_token_end(e->reg, on_token_end, e);
     epc_sip_set_wss(e->sip, e->wss);
     epc_reg_set_wss(e->reg, e->wss);
     epc_sessions_set_wss(e->sessions, e->wss);

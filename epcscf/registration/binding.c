@@ -27,19 +27,12 @@ char *reg_key(const char *impi, const sip_contact_t *contact)
 
 /* ---- what a 200 grants ---------------------------------------------------------------------- */
 
-static void free_list(char **list)
-{
-    for (size_t i = 0; list && list[i]; i++)
-        free(list[i]);
-    free(list);
-}
-
 void reg_grant_free(struct reg_grant *g)
 {
     if (!g)
         return;
-    free_list(g->impus);
-    free_list(g->service_route);
+    reg_sets_free(g);
+    reg_list_free(g->service_route);
     free(g->impi);
     free(g->username);
     free(g->contact);
@@ -53,40 +46,6 @@ void reg_grant_free(struct reg_grant *g)
     free(g);
 }
 
-/* Takes @p text. False when out of memory or too many. */
-static bool append(char ***list, size_t *n, char *text)
-{
-    enum { MOST = 256 };
-    char **grown = text && *n < MOST ? realloc(*list, (*n + 2) * sizeof *grown) : NULL;
-    if (!grown) {
-        free(text);
-        return false;
-    }
-    grown[(*n)++] = text;
-    grown[*n] = NULL;
-    *list = grown;
-    return true;
-}
-
-/* P-Associated-URI: canonical where there is a canonical form (a wildcarded identity has none). */
-static bool read_identities(struct reg_grant *g, msg_t *msg, const char *aor)
-{
-    for (unsigned i = 0;; i++) {
-        struct epc_str rest = epc_sip_get(msg, "P-Associated-URI", i);
-        if (!rest.p)
-            break;
-        while (rest.p) {
-            struct epc_str uri = reg_item_uri(reg_next_item(&rest));
-            if (uri.n == 0)
-                continue;
-            char *text = epc_auth_canonical_impu(uri);
-            if (!append(&g->impus, &g->n_impus, text ? text : epc_str_dup(uri)))
-                return false;
-        }
-    }
-    return g->n_impus > 0 || append(&g->impus, &g->n_impus, epc_str_dup(epc_str_c(aor)));
-}
-
 static char *uri_text(const url_t *url)
 {
     char uri[1024];
@@ -98,7 +57,7 @@ static bool read_service_route(struct reg_grant *g, const sip_t *sip)
 {
     size_t n = 0;
     for (const sip_service_route_t *r = sip->sip_service_route; r; r = r->r_next) {
-        if (!append(&g->service_route, &n, uri_text(r->r_url)))
+        if (!reg_list_add(&g->service_route, &n, uri_text(r->r_url)))
             return false;
     }
     if (!g->service_route)
@@ -137,8 +96,7 @@ struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t c
     g->ob = tx->ob;
     g->aka = tx->aka;
     g->waf = tx->id ? dup_or_null(tx->id->waf) : NULL;
-    g->expires_at_ms = epc_now_ms() + (uint64_t)expires_s * 1000;
-    g->core_expires_at_ms = epc_now_ms() + (uint64_t)core_expires_s * 1000;
+    g->anonymous = tx->id && tx->id->anonymous;
     g->token_expires_at_s = tx->id ? tx->id->expires_at_s : 0;
     g->impi = dup_or_null(tx->impi);
     g->username = dup_or_null(tx->username);
@@ -149,8 +107,9 @@ struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t c
     g->contact = uri_text(tx->contact->m_url);
     g->contact_params = contact_params(tx->contact);
     g->key = g->impi ? reg_key(g->impi, tx->contact) : NULL;
-    bool ok = read_identities(g, resp, tx->aor) && read_service_route(g, reg_sip_of(resp));
-    if (!ok || !g->impi || !g->aor || !g->home || !g->contact || !g->contact_params || !g->key) {
+    bool ok = g->impi && g->aor && g->home && g->contact && g->contact_params && g->key;
+    if (!ok || !read_service_route(g, reg_sip_of(resp)) ||
+        !reg_sets_build(g, tx, resp, core_expires_s, expires_s)) {
         reg_grant_free(g);
         return NULL;
     }
@@ -195,7 +154,16 @@ static void publish(struct reg_record *rec)
                                        .expires_at_ms = g->expires_at_ms,
                                        .token_expires_at_s = g->token_expires_at_s,
                                        .charging_functions = g->charging,
+                                       .anonymous = g->anonymous,
+                                       .over = rec->state == REG_OVER,
                                        .contact_params = g->contact_params};
+}
+
+void reg_renew(struct reg_record *rec)
+{
+    uint64_t now = epc_now_ms(), next = reg_sets_next_expiry(rec->grant);
+    publish(rec);
+    epc_timer_start(rec->r->sh, &rec->expiry, next > now ? next - now : 0, on_expiry, rec);
 }
 
 /* The binding of the same IMPI, instance and reg-id on another flow of this shard. */
@@ -232,6 +200,8 @@ void reg_bind(struct reg_record *rec)
     }
     struct reg_record *older = find_older(rec, g->key);
     if (rec->grant) {
+        for (size_t i = 0; i < g->n_lost; i++)
+            reg_core_deregister_one(r, rec->flow_id, rec->grant, g->lost[i]);
         epc_hash_del(&r->by_key, &rec->by_key);
         epc_shard_doom(r->sh, free_grant, rec->grant); /* rooms above may still read it this turn */
     } else {
@@ -239,20 +209,17 @@ void reg_bind(struct reg_record *rec)
     }
     rec->grant = g;
     epc_hash_add(&r->by_key, &rec->by_key, epc_hash_bytes(g->key, strlen(g->key)));
-    publish(rec);
+    reg_renew(rec);
     reg_roll_bound(rec);
     rec->failures = 0;
     reg_challenge_over(rec);
-    uint64_t now = epc_now_ms();
-    epc_timer_start(r->sh, &rec->expiry, g->expires_at_ms > now ? g->expires_at_ms - now : 0, on_expiry,
-                    rec);
     set_registered(rec, true);
     end_older(rec, older);
     epc_log(EPC_LOG_INFO, "registration",
             "event=registered flow=%llx impi=%s mode=%s expires_s=%llu impus=%zu",
             (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(g->impi), id),
             g->mode == EPC_MODE_TOKEN ? "token" : "digest",
-            (unsigned long long)(g->expires_at_ms - now) / 1000, g->n_impus);
+            (unsigned long long)(g->expires_at_ms - epc_now_ms()) / 1000, g->n_impus);
 }
 
 void reg_forget(struct reg_record *rec, const char *why)

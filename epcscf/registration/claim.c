@@ -196,24 +196,18 @@ void flow_on_end(struct epc_reg *r, const struct reg_msg *m)
         reg_revoke_record(rec, "Identity in use elsewhere");
 }
 
-static void on_expiry(void *arg)
-{
-    reg_event(arg, REG_EV_EXPIRED);
-}
-
 static void shorten(struct reg_record *rec, uint64_t expires_s)
 {
     struct reg_grant *g = rec->grant;
     uint64_t until = epc_now_ms() + expires_s * 1000;
-    if (until < g->core_expires_at_ms)
-        g->core_expires_at_ms = until;
-    if (until + 1000 >= g->expires_at_ms)
+    bool shorter = until + 1000 < g->expires_at_ms;
+    reg_sets_cap(g, until);
+    if (!shorter)
         return;
     epc_log(EPC_LOG_INFO, "registration", "event=shortened flow=%llx expires_s=%llu",
             (unsigned long long)rec->flow_id, (unsigned long long)expires_s);
     epc_count(EPC_C_REG_SHORTENED);
-    g->expires_at_ms = rec->public.expires_at_ms = until;
-    epc_timer_start(rec->r->sh, &rec->expiry, expires_s * 1000, on_expiry, rec);
+    reg_renew(rec);
 }
 
 static void linger_over(void *arg)

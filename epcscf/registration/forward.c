@@ -204,7 +204,8 @@ static void on_own_response(void *arg, struct epc_sip_out *out, int status, msg_
         msg_destroy(resp);
 }
 
-void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g)
+void reg_core_deregister_one(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g,
+                             const char *aor)
 {
     if (reg_roll_contested(r, flow_id, g->key))
         return;
@@ -216,8 +217,8 @@ void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_g
     epc_random_hex(tag, 8);
     epc_random_hex(call_id, 16);
     epc_buf_printf(&uri, "sip:%s", g->home);
-    epc_buf_printf(&from, "<%s>;tag=%s", g->aor, tag);
-    epc_buf_printf(&to, "<%s>", g->aor);
+    epc_buf_printf(&from, "<%s>;tag=%s", aor, tag);
+    epc_buf_printf(&to, "<%s>", aor);
     epc_buf_printf(&extra, "Contact: <%s>%s;expires=0\r\nExpires: 0\r\n", g->contact, g->contact_params);
     if (!uri.failed && !from.failed && !to.failed && !extra.failed)
         msg = epc_sip_request(&(struct epc_sip_parts){.method = "REGISTER",
@@ -244,4 +245,13 @@ void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_g
     epc_buf_free(&from);
     epc_buf_free(&to);
     epc_buf_free(&extra);
+}
+
+void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g)
+{
+    uint64_t now = epc_now_ms();
+    for (size_t i = 0; i < g->n_sets; i++) {
+        if (g->sets[i].core_expires_at_ms > now)
+            reg_core_deregister_one(r, flow_id, g, g->sets[i].aor);
+    }
 }

@@ -15,10 +15,37 @@ static bool core_holds_longer(const struct reg_record *rec)
     return by_token(rec) && rec->grant->core_expires_at_ms > rec->grant->expires_at_ms + 1000;
 }
 
+static bool token_over(const struct reg_record *rec)
+{
+    return by_token(rec) && rec->grant->token_expires_at_s <= epc_wall_s();
+}
+
+/* Only some of the identities that were registered one by one have expired. */
+static bool others_go_on(const struct reg_record *rec)
+{
+    return !token_over(rec) && rec->grant->expires_at_ms > epc_now_ms();
+}
+
+/* The end is of one identity among several on this binding. */
+static bool others_stay(const struct reg_record *rec)
+{
+    const struct reg_grant *g = rec->grant;
+    size_t here = rec->tx && reg_set_of(g, rec->tx->aor) < g->n_sets ? 1 : 0;
+    return rec->tx && g->n_sets > here;
+}
+
+/* TS 24.229 5.2.8 leaves it to the operator: calls outlive the token, or end with it. */
+static bool calls_go_on(const struct reg_record *rec)
+{
+    const struct epc_reg *r = rec->r;
+    return token_over(rec) && rec->flow_open &&
+           r->cfg->registration.token_end_calls == EPC_TOKEN_END_KEEP && r->busy &&
+           r->busy(r->busy_arg, rec->flow_id);
+}
+
 static void close_flow_if_token_over(struct reg_record *rec)
 {
-    bool over = by_token(rec) && rec->grant->token_expires_at_s <= epc_wall_s();
-    struct epc_flow *f = over && rec->flow_open ? epc_wss_flow(rec->r->wss, rec->flow_id) : NULL;
+    struct epc_flow *f = token_over(rec) && rec->flow_open ? epc_wss_flow(rec->r->wss, rec->flow_id) : NULL;
     if (f)
         epc_flow_close(f, 1008, "Token expired");
 }
@@ -44,6 +71,48 @@ static void expiry_again(void *arg)
 static void await_answer(struct reg_record *rec)
 {
     epc_timer_start(rec->r->sh, &rec->expiry, 1000, expiry_again, rec);
+}
+
+static void drop_expired(struct reg_record *rec)
+{
+    uint64_t now = epc_now_ms();
+    const struct reg_grant *g = rec->grant;
+    for (size_t i = g->n_sets; i-- > 0 && g->n_sets > 1;) {
+        const struct reg_set *s = &g->sets[i];
+        if (s->expires_at_ms > now)
+            continue;
+        if (by_token(rec) && s->core_expires_at_ms > now + 1000)
+            reg_core_deregister_one(rec->r, rec->flow_id, g, s->aor);
+        (void)reg_set_end(rec, i); /* out of memory: logged by its absence from the next list only */
+    }
+    reg_renew(rec);
+    reg_roll_bound(rec);
+}
+
+static void leave_with_one(struct reg_record *rec)
+{
+    size_t i = reg_set_of(rec->grant, rec->tx->aor);
+    if (i < rec->grant->n_sets)
+        (void)reg_set_end(rec, i);
+    reg_renew(rec);
+    reg_roll_bound(rec);
+}
+
+/* How often a token's calls are looked at once it has ended. */
+enum { OVER_LOOK_MS = 5000 };
+
+static void watch_calls(struct reg_record *rec)
+{
+    epc_timer_start(rec->r->sh, &rec->expiry, OVER_LOOK_MS, expiry_again, rec);
+}
+
+/* The core keeps the registration while calls last: its end would take them along (TS 24.229 5.4.5.1). */
+static void only_calls(struct reg_record *rec)
+{
+    epc_log(EPC_LOG_INFO, "registration", "event=token_over flow=%llx calls=kept",
+            (unsigned long long)rec->flow_id);
+    rec->public.over = true;
+    watch_calls(rec);
 }
 
 static void deregistered(struct reg_record *rec)
@@ -158,6 +227,8 @@ static const struct row {
     {REG_ACTIVE, REG_EV_REGISTER, NULL, NULL, REG_REFRESHING},
     {REG_ACTIVE, REG_EV_QUERY, NULL, NULL, REG_REFRESHING},
     {REG_ACTIVE, REG_EV_DEREGISTER, NULL, NULL, REG_LEAVING},
+    {REG_ACTIVE, REG_EV_EXPIRED, others_go_on, drop_expired, REG_ACTIVE},
+    {REG_ACTIVE, REG_EV_EXPIRED, calls_go_on, only_calls, REG_OVER},
     {REG_ACTIVE, REG_EV_EXPIRED, core_holds_longer, expire_and_tell_core, REG_IDLE},
     {REG_ACTIVE, REG_EV_EXPIRED, NULL, expire, REG_IDLE},
     {REG_ACTIVE, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
@@ -165,7 +236,19 @@ static const struct row {
     {REG_ACTIVE, REG_EV_NETWORK, NULL, reg_network_end, REG_IDLE},
     {REG_ACTIVE, REG_EV_REVOKED, NULL, reg_revoked, REG_IDLE},
 
+    {REG_OVER, REG_EV_REGISTER, NULL, NULL, REG_REFRESHING},
+    {REG_OVER, REG_EV_QUERY, NULL, NULL, REG_REFRESHING},
+    {REG_OVER, REG_EV_DEREGISTER, NULL, NULL, REG_LEAVING},
+    {REG_OVER, REG_EV_EXPIRED, calls_go_on, watch_calls, REG_OVER},
+    {REG_OVER, REG_EV_EXPIRED, core_holds_longer, expire_and_tell_core, REG_IDLE},
+    {REG_OVER, REG_EV_EXPIRED, NULL, expire, REG_IDLE},
+    {REG_OVER, REG_EV_FLOW_CLOSED, NULL, reg_start_grace, REG_LOST},
+    {REG_OVER, REG_EV_REPLACED, NULL, replaced, REG_IDLE},
+    {REG_OVER, REG_EV_NETWORK, NULL, reg_network_end, REG_IDLE},
+    {REG_OVER, REG_EV_REVOKED, NULL, reg_revoked, REG_IDLE},
+
     {REG_REFRESHING, REG_EV_ACCEPTED, NULL, reg_bind, REG_ACTIVE},
+    {REG_REFRESHING, REG_EV_REMOVED, others_stay, leave_with_one, REG_ACTIVE},
     {REG_REFRESHING, REG_EV_REMOVED, NULL, deregistered, REG_IDLE},
     {REG_REFRESHING, REG_EV_QUERIED, NULL, NULL, REG_ACTIVE},
     /* A refused refresh leaves the old binding in force until it expires (RFC 3261 10.2.4). */
@@ -177,6 +260,7 @@ static const struct row {
     {REG_REFRESHING, REG_EV_NETWORK, NULL, reg_network_end, REG_PENDING},
     {REG_REFRESHING, REG_EV_REVOKED, NULL, reg_revoked, REG_IDLE},
 
+    {REG_LEAVING, REG_EV_REMOVED, others_stay, leave_with_one, REG_ACTIVE},
     {REG_LEAVING, REG_EV_REMOVED, NULL, deregistered, REG_IDLE},
     {REG_LEAVING, REG_EV_REFUSED, NULL, NULL, REG_ACTIVE},
     {REG_LEAVING, REG_EV_CHALLENGED, NULL, NULL, REG_ACTIVE},
@@ -190,10 +274,12 @@ static const struct row {
     {REG_LOST, REG_EV_QUERIED, NULL, NULL, REG_LOST},
     {REG_LOST, REG_EV_REFUSED, NULL, NULL, REG_LOST},
     {REG_LOST, REG_EV_CHALLENGED, NULL, NULL, REG_LOST},
+    {REG_LOST, REG_EV_REMOVED, others_stay, leave_with_one, REG_LOST},
     {REG_LOST, REG_EV_REMOVED, NULL, deregistered_and_drop, REG_GONE},
     {REG_LOST, REG_EV_REPLACED, NULL, replaced_and_drop, REG_GONE},
     {REG_LOST, REG_EV_NETWORK, NULL, network_end_and_drop, REG_GONE},
     {REG_LOST, REG_EV_REVOKED, NULL, reg_revoked_and_drop, REG_GONE},
+    {REG_LOST, REG_EV_EXPIRED, others_go_on, drop_expired, REG_LOST},
     {REG_LOST, REG_EV_EXPIRED, core_holds_longer, leave_core_and_drop, REG_GONE},
     {REG_LOST, REG_EV_EXPIRED, NULL, lost_and_drop, REG_GONE},
     {REG_LOST, REG_EV_GRACE_OVER, by_token, leave_core_and_drop, REG_GONE},

@@ -209,10 +209,7 @@ static void on_verified(void *arg, enum epc_err err, struct epc_identity *id,
 static void leave_by_flow(struct reg_tx *tx)
 {
     const struct reg_grant *g = tx->rec->grant;
-    bool own = strcmp(g->aor, tx->aor) == 0;
-    for (size_t i = 0; !own && i < g->n_impus; i++)
-        own = strcmp(g->impus[i], tx->aor) == 0;
-    if (!own || strcmp(g->home, tx->home) != 0) {
+    if (reg_set_of(g, tx->aor) == g->n_sets || strcmp(g->home, tx->home) != 0) {
         refuse_with(tx, 403, "TS 33.203 X.4.1", "Identity not allowed");
         return;
     }
@@ -434,6 +431,12 @@ void epc_reg_on_moved(struct epc_reg *r, epc_reg_moved_fn *fn, void *arg)
 {
     r->moved = fn;
     r->moved_arg = arg;
+}
+
+void epc_reg_on_token_end(struct epc_reg *r, epc_reg_busy_fn *fn, void *arg)
+{
+    r->busy = fn;
+    r->busy_arg = arg;
 }
 
 const struct epc_binding *epc_reg_by_flow(struct epc_reg *r, uint64_t flow_id)

@@ -13,7 +13,8 @@ struct epc_reg;
 struct epc_binding {
     uint64_t flow_id;
     const char *impi;
-    const char *const *impus;         /**< P-Associated-URI of the 200 without barred ones, in order */
+    const char *const *impus;         /**< what may be asserted: the core's sets (P-Associated-URI, without
+                                           barred ones), less what a token took back; of a pool, the one */
     size_t n_impus;                   /**< at least 1; impus[0] is the default identity */
     const char *const *service_route; /**< URIs in order, NULL-terminated; may be empty */
     const char *contact;              /**< the WIC's Contact URI */
@@ -53,6 +54,11 @@ void epc_reg_on_gone(struct epc_reg *r, epc_reg_gone_fn *fn, void *arg);
  *  force and before the old one is dropped; the `gone` hook is not called for the old one then. */
 typedef void epc_reg_moved_fn(void *arg, uint64_t old_flow_id, uint64_t new_flow_id);
 void epc_reg_on_moved(struct epc_reg *r, epc_reg_moved_fn *fn, void *arg);
+
+/** Are there calls on that flow? Asked at the end of a token when registration.token_end_calls is keep:
+ *  the flow and its identity stay for them, nothing new begins, and the end comes after the last one. */
+typedef bool epc_reg_busy_fn(void *arg, uint64_t flow_id);
+void epc_reg_on_token_end(struct epc_reg *r, epc_reg_busy_fn *fn, void *arg);
 
 /** Takes over a REGISTER of a WIC (answers and releases @p in). */
 void epc_reg_handle(struct epc_reg *r, struct epc_sip_in *in);

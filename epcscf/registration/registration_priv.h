@@ -20,6 +20,7 @@
     X(REFRESHING, "refreshing") /* registered, another REGISTER is at the core */                  \
     X(LEAVING, "leaving")       /* registered, the de-registration is at the core */               \
     X(LOST, "lost")             /* registered, the flow is gone: the WIC may come back */          \
+    X(OVER, "over")             /* the token has ended, calls that are up go on */                 \
     X(ORPHAN, "orphan")         /* first REGISTER is at the core, but the flow is gone */          \
     X(GONE, "gone")             /* about to be freed */
 #define REG_EVENTS_LIST(X)                                                                         \
@@ -51,6 +52,14 @@ enum reg_event {
         REG_EVENTS
 };
 
+/** A public identity that the WIC registered, and what came with it. */
+struct reg_set {
+    char *aor;
+    char **impus; /**< implicit registration set, default identity first; NULL-terminated */
+    size_t n_impus;
+    uint64_t expires_at_ms, core_expires_at_ms;
+};
+
 /** What a 200 granted. The strings behind a struct epc_binding. */
 struct reg_grant {
     char *impi, *username, *contact, *wwsf, *charging, *aor, *home;
@@ -58,11 +67,18 @@ struct reg_grant {
     char *contact_params; /**< instance and reg-id as a WIC wrote them: ";+sip.instance=..." */
     char *key;            /**< IMPI, instance, reg-id: the same one replaces an older binding */
     char **impus, **service_route; /**< NULL-terminated */
-    size_t n_impus;
+    size_t n_impus;                /**< at least 1; what may be asserted, the default identity first */
+    struct reg_set *sets;          /**< behind impus; in the order of their registration */
+    size_t n_sets;
+    char **granted;                /**< what the token lists */
+    char **taken_back;             /**< what an earlier token listed and this one does not */
+    char **lost;                   /**< to be taken out of the core, as of the grant before */
+    size_t n_granted, n_taken_back, n_lost;
     enum epc_reg_modes mode;
-    uint64_t expires_at_ms, core_expires_at_ms;
+    uint64_t expires_at_ms, core_expires_at_ms; /**< the latest of the sets' */
     uint64_t token_expires_at_s;
     bool ob;
+    bool anonymous;
     bool aka; /**< made by IMS AKA over TLS */
 };
 
@@ -132,6 +148,8 @@ struct epc_reg {
     void *gone_arg;
     epc_reg_moved_fn *moved;
     void *moved_arg;
+    epc_reg_busy_fn *busy;
+    void *busy_arg;
     struct epc_hash by_flow, by_key;
     struct reg_check *checks;
     struct epc_reg_peers peers;
@@ -179,8 +197,12 @@ static inline sip_t *reg_sip_of(const msg_t *msg)
 
 /* forward.c: towards the core */
 void reg_forward(struct reg_tx *tx);
-/** TNA: the eP-CSCF plays the UE and takes the binding out of the core (TS 33.203 U.1). */
+/** TNA: the eP-CSCF plays the UE and takes the binding out of the core (TS 33.203 U.1), with all
+ *  identities that the core still holds on it. */
 void reg_core_deregister(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g);
+/** The same for one identity that was registered on it. */
+void reg_core_deregister_one(struct epc_reg *r, uint64_t flow_id, const struct reg_grant *g,
+                             const char *aor);
 
 /* claim.c: the roll, which knows who is registered on the other shards */
 /** In place of reg_forward(): a REGISTER that would make a binding on this flow asks first whether it
@@ -208,7 +230,23 @@ void reg_grant_free(struct reg_grant *g);
 void reg_bind(struct reg_record *rec);
 void reg_forget(struct reg_record *rec, const char *why);
 void reg_start_grace(struct reg_record *rec);
+/** Write rec->public anew and set the timer, after a change of the grant in force. */
+void reg_renew(struct reg_record *rec);
 char *reg_key(const char *impi, const sip_contact_t *contact);
+
+/* sets.c: the public identities of a binding */
+bool reg_list_add(char ***list, size_t *n, char *text); /**< takes @p text; false: out of memory */
+void reg_list_free(char **list);
+/** Fill in sets, impus and times from a 200 and from the grant that is in force now. */
+bool reg_sets_build(struct reg_grant *g, const struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s,
+                    uint32_t expires_s);
+void reg_sets_free(struct reg_grant *g);
+/** Index of the set that holds @p aor; n_sets: none. */
+size_t reg_set_of(const struct reg_grant *g, const char *aor);
+/** Take one set out; never the last. False when out of memory: its names stay until the refresh. */
+bool reg_set_end(struct reg_record *rec, size_t i);
+uint64_t reg_sets_next_expiry(const struct reg_grant *g);
+void reg_sets_cap(struct reg_grant *g, uint64_t until_ms); /**< no set beyond that */
 
 /* check.c */
 void reg_checks_cancel(struct epc_reg *r);

@@ -389,20 +389,27 @@ size_t bench_register(uint64_t flow_id, const struct reg_text *t)
 static char *bearers[64];
 static size_t n_bearers;
 
-const char *bench_bearer(const char *user, uint32_t lifetime_s)
+const char *bench_bearer_for(const char *user, const char *impus, uint32_t lifetime_s)
 {
-    char claims[512], *text = malloc(4096);
+    char claims[1024], *text = malloc(4096);
     unsigned long long now = __wrap_epc_wall_s();
     snprintf(claims, sizeof claims,
              "{\"iss\":\"https://waf.test\",\"aud\":\"epcscf\",\"exp\":%llu,\"iat\":%llu,"
              "\"scope\":\"sip\",\"azp\":\"wwsf1\",\"impi\":\"%s@ims.test\","
-             "\"impu\":[\"sip:%s@ims.test\"],\"n\":%zu}",
-             now + lifetime_s, now, user, user, n_bearers);
+             "\"impu\":[%s],\"n\":%zu}",
+             now + lifetime_s, now, user, impus, n_bearers);
     char *token = token_maker_es256(&bench.maker, claims);
     snprintf(text, 4096, "Authorization: Bearer %s\r\n", token);
     free(token);
     bearers[n_bearers++] = text;
     return text;
+}
+
+const char *bench_bearer(const char *user, uint32_t lifetime_s)
+{
+    char impu[128];
+    snprintf(impu, sizeof impu, "\"sip:%s@ims.test\"", user);
+    return bench_bearer_for(user, impu, lifetime_s);
 }
 
 size_t bench_token_register(uint64_t flow_id, const char *user, uint32_t lifetime_s, const char *expires)
@@ -440,10 +447,12 @@ void bench_ok(size_t i, uint32_t expires_s)
              "<sip:lrs4jl2e@k%u.invalid;transport=ws>;expires=%u;"
              "+sip.instance=\"<urn:uuid:80971e7c-f5f1-46fc-ae0d-3709de0e663b>\";reg-id=\"1\";+sip.ice\r\n"
              "Path: <sip:flow@127.0.0.41:5060;lr;ob>\r\n"
-             "P-Associated-URI: <sip:alice@ims.test>, <tel:+15550001>\r\n"
+             "%s"
              "P-Charging-Function-Addresses: ccf=192.0.2.1\r\n"
              "Service-Route: <sip:orig@127.0.0.3:6060;lr>, <sip:two@127.0.0.4;lr>\r\n",
-             (unsigned)flow, expires_s);
+             (unsigned)flow, expires_s,
+             bench.associated ? bench.associated
+                              : "P-Associated-URI: <sip:alice@ims.test>, <tel:+15550001>\r\n");
     bench_answer(i, 200, headers);
 }
 
@@ -465,6 +474,12 @@ static void on_gone(void *arg, const struct epc_binding *b, const char *why)
     bench.gone++;
     assert_true(b->n_impus > 0 && b->impi);
     snprintf(bench.gone_why, sizeof bench.gone_why, "%s", why);
+}
+
+static bool busy(void *arg, uint64_t flow_id)
+{
+    (void)arg;
+    return bench.calls_on == flow_id;
 }
 
 static char jwks_file[32];
@@ -507,6 +522,7 @@ int bench_setup(void **state)
     bench.n_shards = 1;
     epc_reg_set_wss(bench.reg, (void *)&thing[2]);
     epc_reg_on_gone(bench.reg, on_gone, NULL);
+    epc_reg_on_token_end(bench.reg, busy, NULL);
     return 0;
 }
 

@@ -48,6 +48,8 @@ struct bench {
     unsigned gone;
     char gone_why[64];
     struct token_maker maker;
+    const char *associated; /* P-Associated-URI lines of bench_ok(); NULL: alice's and a number */
+    uint64_t calls_on;      /* flow with calls; 0: none */
 };
 extern struct bench bench;
 
@@ -80,6 +82,8 @@ size_t bench_token_register(uint64_t flow_id, const char *user, uint32_t lifetim
 size_t bench_request(uint64_t flow_id, const char *text);
 /* "Authorization: Bearer <token>\r\n"; freed at the end of the test. */
 const char *bench_bearer(const char *user, uint32_t lifetime_s);
+/* With the identities given, each quoted: "\"sip:a@ims.test\", \"tel:+1\"". */
+const char *bench_bearer_for(const char *user, const char *impus, uint32_t lifetime_s);
 /* The core answers request number @p i. */
 void bench_answer(size_t i, int status, const char *headers);
 /* 200 with contact, Service-Route and P-Associated-URI. */
