@@ -587,6 +587,11 @@ def session_keys_stay_in_the_core(bench):
         check(not any(key.encode() in text for key in keys), f"a session key in {path}")
 
 
+def ends_well(lab):
+    """A sanitizer that found something gives the daemon another status."""
+    equal(lab.epcscf.stop(), 0, "exit status of the daemon")
+
+
 def one_core(run, options, core, scenarios):
     """The scenarios of one kind of core, each in its turn, in a lab of their own."""
     chosen = [s for s in scenarios if options.k in s.__name__]
@@ -599,6 +604,7 @@ def one_core(run, options, core, scenarios):
     try:
         for scenario in chosen:
             run.run(scenario.__name__.replace("_", " "), one, bench, scenario)
+        run.run("the daemon ends as it should", ends_well, lab)
         lab.capture.stop()
         if options.k:
             return

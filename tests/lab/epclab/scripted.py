@@ -3,6 +3,7 @@ with SHA-256, several challenges at once, and every event of the registration ev
 SIP over UDP and TCP at the address of the I-CSCF: registrar, S-CSCF for SUBSCRIBE, nothing else."""
 import base64
 import os
+import re
 import socket
 import threading
 import time
@@ -287,11 +288,11 @@ class ScriptedCore(Component):
     def options(self, contact, path, seconds=5):
         """OPTIONS to a registered contact along its Path; the status that came back."""
         key = token(8)
-        link = Link("UDP", a.EPCSCF_CORE, None)
+        host, port = re.search(r"@([\d.]+):(\d+)", path).groups()  # each shard has a port of its own
         self.udp.sendto(Message(f"OPTIONS {uri_of(contact)} SIP/2.0", [
-            ("Via", f"SIP/2.0/{link.proto} {a.CORE[0]}:{a.CORE[1]};branch={branch()}"),
+            ("Via", f"SIP/2.0/UDP {a.CORE[0]}:{a.CORE[1]};branch={branch()}"),
             ("Max-Forwards", "70"), ("Route", path), ("From", f"<sip:{a.DOMAIN}>;tag={token()}"),
             ("To", f"<{uri_of(contact)}>"), ("Call-ID", key), ("CSeq", "1 OPTIONS")]).encode(),
-            a.EPCSCF_CORE)
+            (host, int(port)))
         found = poll(lambda: [s for k, _, s in list(self.answered) if k == key and s >= 200], seconds)
         return found[0] if found else None
