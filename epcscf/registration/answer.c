@@ -19,21 +19,6 @@ static uint32_t granted(const struct reg_tx *tx, const sip_t *resp, const sip_co
     return s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
 }
 
-/* The core lists every contact of the identity: only this WIC's own is its business. */
-static sip_contact_t *keep_own_contact(const struct reg_tx *tx, msg_t *resp)
-{
-    sip_t *sip = reg_sip_of(resp);
-    sip_contact_t *own = NULL, *next;
-    for (sip_contact_t *c = sip->sip_contact; c; c = next) {
-        next = c->m_next;
-        if (!own && tx->contact && c->m_url->url_type != url_any && reg_same_contact(c, tx->contact))
-            own = c;
-        else
-            msg_header_remove(resp, (msg_pub_t *)sip, (msg_header_t *)(void *)c);
-    }
-    return own;
-}
-
 static void set_granted(msg_t *resp, sip_contact_t *own, uint32_t expires_s)
 {
     const char *param = su_sprintf(msg_home(resp), "expires=%lu", (unsigned long)expires_s);
@@ -44,6 +29,37 @@ static void set_granted(msg_t *resp, sip_contact_t *own, uint32_t expires_s)
         if (epc_sip_add(resp, "Expires", "%lu", (unsigned long)expires_s) != EPC_OK)
             epc_log(EPC_LOG_WARN, "registration", "event=answer_incomplete header=Expires");
     }
+}
+
+/* Whoever asks for its bindings sees this connection's, and for no longer than it lasts here. */
+static bool show_bound(const struct reg_tx *tx, msg_t *resp, sip_contact_t *c)
+{
+    const struct reg_grant *g = tx->rec->grant;
+    uint64_t now = epc_now_ms();
+    if (tx->kind != REG_EV_QUERY || !g || !reg_own_contact(g, c))
+        return false;
+    uint64_t rest_s = g->expires_at_ms > now ? (g->expires_at_ms - now) / 1000 : 0;
+    if (granted(tx, reg_sip_of(resp), c) > rest_s)
+        set_granted(resp, c, (uint32_t)rest_s);
+    return true;
+}
+
+/* The core lists every contact of the identity: only this WIC's own is its business. */
+static sip_contact_t *keep_own_contact(const struct reg_tx *tx, msg_t *resp)
+{
+    sip_t *sip = reg_sip_of(resp);
+    sip_contact_t *own = NULL, *next;
+    for (sip_contact_t *c = sip->sip_contact; c; c = next) {
+        next = c->m_next;
+        bool real = c->m_url->url_type != url_any;
+        if (real && show_bound(tx, resp, c))
+            continue;
+        if (!own && real && tx->contact && reg_same_contact(c, tx->contact))
+            own = c;
+        else
+            msg_header_remove(resp, (msg_pub_t *)sip, (msg_header_t *)(void *)c);
+    }
+    return own;
 }
 
 /* Never beyond the end of the token, whatever the core grants. */

@@ -114,17 +114,31 @@ static enum epc_err set_tna(const struct epc_reg *r, msg_t *msg, const char *imp
                                      .waf = waf ? waf : cfg->authorization_entity});
 }
 
-static enum epc_err set_expires(msg_t *msg, uint32_t expires_s)
+static enum epc_err set_contact_expires(msg_t *msg, sip_contact_t *c, uint32_t expires_s)
+{
+    const char *param = su_sprintf(msg_home(msg), "expires=%lu", (unsigned long)expires_s);
+    if (!param || msg_header_replace_param(msg_home(msg), (msg_common_t *)c, param) < 0)
+        return EPC_ENOMEM;
+    msg_fragment_clear(c->m_common);
+    return EPC_OK;
+}
+
+/* The registered Contact gets what we ask for; one that is removed must say so itself, as the header
+ * Expires speaks for all that say nothing. */
+static enum epc_err set_expires(const struct reg_tx *tx, msg_t *msg)
 {
     sip_contact_t *c = reg_sip_of(msg)->sip_contact;
-    epc_sip_remove(msg, "Expires");
-    if (c && c->m_expires) {
-        const char *param = su_sprintf(msg_home(msg), "expires=%lu", (unsigned long)expires_s);
-        if (!param || msg_header_replace_param(msg_home(msg), (msg_common_t *)c, param) < 0)
-            return EPC_ENOMEM;
-        msg_fragment_clear(c->m_common);
+    const sip_contact_t *asked = epc_sip_in_sip(tx->in)->sip_contact;
+    bool several = c && c->m_next;
+    enum epc_err err = EPC_OK;
+    for (; err == EPC_OK && c && asked; c = c->m_next, asked = asked->m_next) {
+        if (asked == tx->contact ? c->m_expires || several : several)
+            err = set_contact_expires(msg, c, asked == tx->contact ? tx->expires_s : 0);
     }
-    return epc_sip_add(msg, "Expires", "%lu", (unsigned long)expires_s);
+    if (err != EPC_OK)
+        return err;
+    epc_sip_remove(msg, "Expires");
+    return epc_sip_add(msg, "Expires", "%lu", (unsigned long)tx->expires_s);
 }
 
 /* Leaving without a token goes under the name of the one that came in with it. */
@@ -150,7 +164,7 @@ static enum epc_err make_request(const struct reg_tx *tx, msg_t **out, struct ep
     if (err == EPC_OK)
         err = dress(r, msg, tx->rec->flow_id, tx->ob);
     if (err == EPC_OK && tx->kind == REG_EV_REGISTER)
-        err = set_expires(msg, tx->expires_s);
+        err = set_expires(tx, msg);
 out:
     if (err == EPC_OK) {
         *out = msg;

@@ -11,6 +11,8 @@
 
 /** A REGISTER with more Authorization fields is refused. */
 #define REG_CREDENTIALS_MAX 8
+/** A REGISTER with more Contacts is refused. */
+#define REG_CONTACTS_MAX 8
 
 #define REG_STATES_LIST(X)                                                                         \
     X(IDLE, "idle")             /* nobody registered on the flow */                                \
@@ -115,7 +117,7 @@ struct reg_tx {
     struct reg_claim *claim;     /**< the roll has been asked */
     enum epc_reg_modes mode;
     enum reg_event kind;         /**< REGISTER, DEREGISTER or QUERY */
-    const sip_contact_t *contact; /**< the WIC's, in the request; NULL: none, or "*" */
+    const sip_contact_t *contact; /**< this connection's, in the request; NULL: none, or "*" */
     char *aor;                   /**< To, canonical */
     char *home;                  /**< host of the Request-URI, lower case */
     char *impi;
@@ -183,6 +185,8 @@ enum epc_err reg_read_digest(struct reg_tx *tx, struct epc_cause *cause) EPC_MUS
 /** The one Bearer credential of a request, from Authorization or Proxy-Authorization.
  *  @param[out] token gives, on EPC_OK: free(). @return as epc_auth_find_bearer(), or EPC_ENOMEM */
 enum epc_err reg_find_bearer(const sip_t *sip, char **token, struct epc_cause *cause) EPC_MUST_CHECK;
+/** Is it the Contact of the binding in force, however it is written? */
+bool reg_own_contact(const struct reg_grant *g, const sip_contact_t *c);
 bool reg_same_contact(const sip_contact_t *a, const sip_contact_t *b);
 /** A parameter's value without quotes; p == NULL when there is none. @p name with "=". */
 struct epc_str reg_param(const void *header, const char *name);

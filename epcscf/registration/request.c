@@ -146,15 +146,14 @@ static enum epc_err read_addresses(struct reg_tx *tx, const sip_t *sip, struct e
     return EPC_OK;
 }
 
-/* The expiry that the WIC asks for: of its Contact, else of the message, else the longest. */
-static enum epc_err read_expires(const struct reg_tx *tx, const sip_t *sip, uint64_t *out,
-                                 struct epc_cause *cause)
+/* The expiry that the WIC asks for: of the Contact, else of the message, else the longest. */
+static enum epc_err read_expires(const struct reg_tx *tx, const sip_t *sip, const sip_contact_t *c,
+                                 uint64_t *out, struct epc_cause *cause)
 {
     *out = tx->rec->r->cfg->registration.max_expires_s;
     if (sip->sip_expires)
         *out = sip->sip_expires->ex_delta;
-    if (tx->contact && tx->contact->m_expires &&
-        epc_str_u64(epc_str_c(tx->contact->m_expires), UINT32_MAX, out) != EPC_OK)
+    if (c->m_expires && epc_str_u64(epc_str_c(c->m_expires), UINT32_MAX, out) != EPC_OK)
         return refuse(cause, 400, "RFC 3261 10.2.1", "Bad expires in Contact");
     return EPC_OK;
 }
@@ -176,52 +175,107 @@ static bool plain_contact(const sip_contact_t *c)
     return (!instance.p || plain_text(instance)) && (!reg_id.p || plain_text(reg_id));
 }
 
-static enum epc_err read_contact(struct reg_tx *tx, const sip_t *sip, struct epc_cause *cause)
+/* "*" stands alone and removes (RFC 3261 10.2.2). */
+static enum epc_err read_star(struct reg_tx *tx, const sip_t *sip, struct epc_cause *cause)
 {
-    const struct epc_cfg_registration *cfg = &tx->rec->r->cfg->registration;
-    const sip_contact_t *c = sip->sip_contact;
-    uint64_t expires_s = 0;
-    if (!c) {
-        tx->kind = REG_EV_QUERY;
-        return EPC_OK;
-    }
-    if (c->m_next)
-        return refuse(cause, 400, "RFC 5626 4.2", "One Contact for each connection");
-    if (!plain_contact(c))
-        return refuse(cause, 400, "RFC 5626 4.1", "Bad instance or reg-id");
-    if (c->m_url->url_type != url_any)
-        tx->contact = c;
-    enum epc_err err = read_expires(tx, sip, &expires_s, cause);
-    if (err != EPC_OK)
-        return err;
-    if (!tx->contact) {
-        tx->kind = REG_EV_DEREGISTER;
-        return expires_s == 0 ? EPC_OK
-                              : refuse(cause, 400, "RFC 3261 10.3", "Contact * needs Expires 0");
-    }
-    if (expires_s > 0 && expires_s < cfg->min_expires_s) {
-        epc_cause_set(cause, 423, "RFC 3261 10.3", "Interval Too Brief");
-        return EPC_EPROTO;
-    }
-    tx->kind = expires_s ? REG_EV_REGISTER : REG_EV_DEREGISTER;
-    tx->expires_s = (uint32_t)(expires_s < cfg->max_expires_s ? expires_s : cfg->max_expires_s);
-    tx->ob = reg_param(c, "reg-id=").p && sip_has_feature(sip->sip_supported, "outbound");
+    tx->kind = REG_EV_DEREGISTER;
+    if (sip->sip_contact->m_next)
+        return refuse(cause, 400, "RFC 3261 10.3", "Contact * stands alone");
+    if (!sip->sip_expires || sip->sip_expires->ex_delta != 0)
+        return refuse(cause, 400, "RFC 3261 10.3", "Contact * needs Expires 0");
     return EPC_OK;
 }
 
-/* Removing a contact of another connection leaves this one's binding alone. */
-static void narrow_kind(struct reg_tx *tx)
+bool reg_own_contact(const struct reg_grant *g, const sip_contact_t *c)
+{
+    char uri[1024];
+    issize_t n = url_e(uri, (isize_t)sizeof uri, c->m_url);
+    if (n > 0 && (size_t)n < sizeof uri && strcmp(uri, g->contact) == 0)
+        return true;
+    char *key = reg_key(g->impi, c);
+    bool own = !key || strcmp(key, g->key) == 0;
+    free(key);
+    return own;
+}
+
+/* Removing contacts of other connections leaves this one's binding alone. */
+static void choose_removed(struct reg_tx *tx, const sip_t *sip)
 {
     const struct reg_grant *g = tx->rec->grant;
-    if (!g || tx->kind != REG_EV_DEREGISTER || !tx->contact)
+    tx->kind = REG_EV_DEREGISTER;
+    tx->contact = sip->sip_contact;
+    if (!g)
         return;
-    char *key = reg_key(g->impi, tx->contact);
-    char uri[1024];
-    issize_t n = url_e(uri, (isize_t)sizeof uri, tx->contact->m_url);
-    bool same_uri = n > 0 && (size_t)n < sizeof uri && strcmp(uri, g->contact) == 0;
-    if (!same_uri && key && strcmp(key, g->key) != 0)
+    while (tx->contact && !reg_own_contact(g, tx->contact))
+        tx->contact = tx->contact->m_next;
+    if (!tx->contact) {
         tx->kind = REG_EV_QUERY;
-    free(key);
+        tx->contact = sip->sip_contact;
+    }
+}
+
+static bool removed_too(const struct reg_tx *tx, const sip_t *sip)
+{
+    for (const sip_contact_t *c = sip->sip_contact; c; c = c->m_next) {
+        if (c != tx->contact && reg_same_contact(c, tx->contact))
+            return true;
+    }
+    return false;
+}
+
+/* The one Contact that this connection is to be reached by; all others may only be removals. */
+static enum epc_err find_registered(struct reg_tx *tx, const sip_t *sip, uint64_t *expires_s,
+                                    struct epc_cause *cause)
+{
+    size_t n = 0;
+    for (const sip_contact_t *c = sip->sip_contact; c; c = c->m_next) {
+        uint64_t s = 0;
+        if (++n > REG_CONTACTS_MAX)
+            return refuse(cause, 400, "RFC 3261 10.3", "Too Many Contacts");
+        if (c->m_url->url_type == url_any)
+            return refuse(cause, 400, "RFC 3261 10.3", "Contact * stands alone");
+        if (!plain_contact(c))
+            return refuse(cause, 400, "RFC 5626 4.1", "Bad instance or reg-id");
+        enum epc_err err = read_expires(tx, sip, c, &s, cause);
+        if (err != EPC_OK)
+            return err;
+        if (s == 0)
+            continue;
+        if (tx->contact)
+            return refuse(cause, 400, "RFC 5626 4.2", "One Contact for each connection");
+        tx->contact = c;
+        *expires_s = s;
+    }
+    if (tx->contact && removed_too(tx, sip))
+        return refuse(cause, 400, "RFC 3261 10.3", "The same Contact registered and removed");
+    return EPC_OK;
+}
+
+static enum epc_err read_contact(struct reg_tx *tx, const sip_t *sip, struct epc_cause *cause)
+{
+    const struct epc_cfg_registration *cfg = &tx->rec->r->cfg->registration;
+    uint64_t expires_s = 0;
+    if (!sip->sip_contact) {
+        tx->kind = REG_EV_QUERY;
+        return EPC_OK;
+    }
+    if (sip->sip_contact->m_url->url_type == url_any)
+        return read_star(tx, sip, cause);
+    enum epc_err err = find_registered(tx, sip, &expires_s, cause);
+    if (err != EPC_OK)
+        return err;
+    if (!tx->contact) {
+        choose_removed(tx, sip);
+        return EPC_OK;
+    }
+    if (expires_s < cfg->min_expires_s) {
+        epc_cause_set(cause, 423, "RFC 3261 10.3", "Interval Too Brief");
+        return EPC_EPROTO;
+    }
+    tx->kind = REG_EV_REGISTER;
+    tx->expires_s = (uint32_t)(expires_s < cfg->max_expires_s ? expires_s : cfg->max_expires_s);
+    tx->ob = reg_param(tx->contact, "reg-id=").p && sip_has_feature(sip->sip_supported, "outbound");
+    return EPC_OK;
 }
 
 /* What the eP-CSCF alone says to the core. The header policy removes it; strict operators refuse. */
@@ -256,7 +310,6 @@ enum epc_err reg_read_request(struct reg_tx *tx, struct epc_cause *cause)
     if (err != EPC_OK)
         return err;
     tx->supports_path = sip_has_feature(sip->sip_supported, "path") != 0;
-    narrow_kind(tx);
     return EPC_OK;
 }
 

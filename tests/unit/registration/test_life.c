@@ -258,6 +258,119 @@ static void table_prints_itself(void **state)
     free(text);
 }
 
+#define INSTANCE(n) "+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-00000000000" n ">\""
+#define HERE "<sip:lrs4jl2e@k1.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:80971e7c-f5f1-46fc-ae0d-3709de0e663b>\""
+#define THERE "<sip:old@gone.invalid;transport=ws>;reg-id=1;" INSTANCE("9")
+
+/* Removals of other connections' contacts may stand beside this one's own. */
+static void removals_beside_the_own_contact(void **state)
+{
+    (void)state;
+    size_t i = bench_register(1, &(struct reg_text){.extra = bench_bearer("alice", 3600),
+                                                    .contact = THERE ";expires=0, " HERE});
+    assert_int_equal(bench_result(i)->status, 0);
+    const char *req = bench.out[0].text;
+    const char *there = strstr(req, "old@gone.invalid"), *here = strstr(req, "lrs4jl2e@k1.invalid");
+    assert_true(there && here && there < here);
+    expect_has(there, ";expires=0");
+    expect_has(here, ";expires=600"); /* said by each, as the header speaks for those that say nothing */
+    bench_ok(0, 540);
+    assert_non_null(epc_reg_by_flow(bench.reg, 1));
+    assert_string_equal(epc_reg_by_flow(bench.reg, 1)->contact, "sip:lrs4jl2e@k1.invalid;transport=ws");
+    /* a header Expires: 0 and a Contact that knows better */
+    bench_register(1, &(struct reg_text){.extra = bench_bearer("alice", 3600),
+                                         .expires = "0",
+                                         .contact = THERE ", " HERE ";expires=300"});
+    expect_has(bench.out[1].text, "Expires: 300\r\n");
+    there = strstr(bench.out[1].text, "old@gone.invalid");
+    expect_has(there, ";expires=0");
+    bench_ok(1, 300);
+    assert_non_null(epc_reg_by_flow(bench.reg, 1));
+    /* two removals, one of them this connection's */
+    bench_register(1, &(struct reg_text){.expires = "0", .contact = THERE ", " HERE});
+    bench_answer(2, 200, NULL);
+    assert_null(epc_reg_by_flow(bench.reg, 1));
+}
+
+static void contacts_that_make_no_sense(void **state)
+{
+    (void)state;
+    static const char *const contacts[] = {
+        HERE ", " THERE,                                  /* two on one connection */
+        HERE ";expires=0, " HERE ";expires=600",          /* removed and registered */
+        "*, " HERE,
+        HERE ", *",
+        HERE ";expires=x",
+        HERE ", <sip:a@b.invalid>;expires=0, <sip:c@b.invalid>;expires=0, <sip:d@b.invalid>;expires=0, "
+             "<sip:e@b.invalid>;expires=0, <sip:f@b.invalid>;expires=0, <sip:g@b.invalid>;expires=0, "
+             "<sip:h@b.invalid>;expires=0, <sip:i@b.invalid>;expires=0",
+    };
+    for (size_t k = 0; k < EPC_ARRAY_LEN(contacts); k++) {
+        size_t i = bench_register(1, &(struct reg_text){.contact = contacts[k]});
+        if (bench_result(i)->status != 400)
+            fail_msg("row %zu: %d", k, bench_result(i)->status);
+    }
+    assert_int_equal(bench.n_out, 0);
+}
+
+/* Who asks for the bindings sees this connection's alone, and no longer than the token lasts. */
+static void asking_for_the_bindings(void **state)
+{
+    (void)state;
+    bench_token_register(1, "alice", 400, "600");
+    bench_ok(0, 600);
+    bench_advance(100);
+    size_t i = bench_register(1, &(struct reg_text){.extra = bench_bearer("alice", 400), .contact = ""});
+    bench_answer(1, 200, "Contact: " HERE ";expires=500, " THERE ";expires=100\r\n");
+    assert_int_equal(bench_result(i)->status, 200);
+    expect_has(bench_result(i)->answer, "lrs4jl2e@k1.invalid");
+    expect_has(bench_result(i)->answer, ";expires=300");
+    expect_not(bench_result(i)->answer, "gone.invalid");
+    assert_non_null(epc_reg_by_flow(bench.reg, 1));
+}
+
+static size_t from_instance(uint64_t flow, const char *contact)
+{
+    size_t i = bench_register(flow, &(struct reg_text){.extra = bench_bearer("alice", 3600), .contact = contact});
+    char headers[1024];
+    snprintf(headers, sizeof headers, "Contact: %s;expires=600\r\n", contact);
+    bench_answer(bench.n_out - 1, 200, headers);
+    return i;
+}
+
+/* RFC 5626: two devices, and two connections of one device, live side by side; the same connection
+ * again takes the place of the one before. */
+static void instances_side_by_side(void **state)
+{
+    (void)state;
+    from_instance(1, "<sip:a@one.invalid;transport=ws>;reg-id=1;" INSTANCE("1"));
+    from_instance(2, "<sip:b@two.invalid;transport=ws>;reg-id=1;" INSTANCE("2"));
+    from_instance(3, "<sip:c@three.invalid;transport=ws>;reg-id=2;" INSTANCE("1"));
+    assert_int_equal(bench.gone, 0);
+    for (uint64_t f = 1; f <= 3; f++)
+        assert_non_null(epc_reg_by_flow(bench.reg, f));
+    from_instance(4, "<sip:d@four.invalid;transport=ws>;reg-id=2;" INSTANCE("1"));
+    assert_int_equal(bench.gone, 1);
+    assert_null(epc_reg_by_flow(bench.reg, 3));
+    assert_non_null(epc_reg_by_flow(bench.reg, 1));
+    assert_non_null(epc_reg_by_flow(bench.reg, 2));
+}
+
+/* RFC 5627: asked for and answered through this node untouched. */
+static void gruu(void **state)
+{
+    (void)state;
+    size_t i = bench_register(1, &(struct reg_text){0});
+    expect_has(bench.out[0].text, "gruu");
+    bench_answer(0, 200,
+                 "Contact: " HERE ";expires=600;pub-gruu=\"sip:alice@ims.test;gr=urn:uuid:80971e7c\";"
+                 "temp-gruu=\"sip:tgruu.7hs=;gr@ims.test\"\r\n"
+                 "Supported: gruu, outbound\r\nRequire: outbound\r\n");
+    expect_has(bench_result(i)->answer, "pub-gruu=\"sip:alice@ims.test;gr=urn:uuid:80971e7c\"");
+    expect_has(bench_result(i)->answer, "temp-gruu=\"sip:tgruu.7hs=;gr@ims.test\"");
+    expect_has(bench_result(i)->answer, "Require: outbound");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
 int main(void)
 {
@@ -278,6 +391,11 @@ int main(void)
         T(destroyed_with_work_under_way),
         T(visiting),
         T(table_prints_itself),
+        T(removals_beside_the_own_contact),
+        T(contacts_that_make_no_sense),
+        T(asking_for_the_bindings),
+        T(instances_side_by_side),
+        T(gruu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
