@@ -526,8 +526,7 @@ static bool open_vhost(struct epc_endpoint *ep)
     info.protocols = protocols;
     info.retry_and_idle_policy = &no_validity_timers;
     info.provided_client_ssl_ctx = ep->ssl;
-    info.http_proxy_address = ""; /* or lws takes one from the environment */
-    info.http_proxy_port = 1;
+    info.http_proxy_address = ":0"; /* none; or lws takes one from the environment */
     info.finalize = on_vhost_gone;
     info.finalize_arg = ep;
     ep->vhost = lws_create_vhost(epc_shard_lws(ep->sh), &info);
