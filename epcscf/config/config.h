@@ -52,6 +52,7 @@ struct epc_cfg_sip {
     char *ioi;                    /**< our inter-operator identifier, for orig-ioi/term-ioi */
     uint32_t timer_c_ms;
     uint32_t wic_timeout_ms;      /**< how long a WIC may take for a first answer (64*T1) */
+    uint32_t flow_timer_s;        /**< Flow-Timer: a WIC keeps its connection alive that often; 0 = not said */
     bool no_outbound_480;         /**< answer 480 instead of 430 when the flow is gone */
     char *token_key_file;         /**< 32 octets for flow tokens; NULL: a fresh key at each start */
 };

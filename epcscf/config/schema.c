@@ -182,6 +182,9 @@ static const struct cfg_key main_keys[] = {
      .def = "181000", .help = "Timer C: an INVITE without progress is cancelled; RFC 3261 16.6 asks for over 180000"},
     {"sip.wic_timeout_ms", CFG_U32, AT(sip.wic_timeout_ms), .min = 1000, .max = 300000, .unit = "ms",
      .def = "32000", .help = "how long a browser may take for its first answer (64*T1)"},
+    {"sip.flow_timer_s", CFG_U32, AT(sip.flow_timer_s), .min = 0, .max = 3600, .unit = "s", .def = "120",
+     .help = "how often a browser is asked to keep its connection alive, in `Flow-Timer` (RFC 5626 5.4) "
+             "where the core uses outbound; 0: not asked"},
     {"sip.no_outbound_480", CFG_BOOL, AT(sip.no_outbound_480), .def = "false",
      .help = "answer 480 instead of 430 when the browser's connection is gone"},
     {"sip.token_key_file", CFG_FILE_READ, AT(sip.token_key_file),

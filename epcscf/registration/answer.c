@@ -72,6 +72,17 @@ static uint32_t capped(const struct reg_tx *tx, uint32_t core_s)
     return rest < core_s ? (uint32_t)rest : core_s;
 }
 
+/* RFC 5626 5.4: the edge says how often the WIC is to be heard, whatever the core thinks of it. */
+static void set_flow_timer(const struct reg_tx *tx, msg_t *resp)
+{
+    uint32_t timer_s = tx->rec->r->cfg->sip.flow_timer_s;
+    if (!tx->ob || !sip_has_feature(reg_sip_of(resp)->sip_require, "outbound"))
+        return;
+    epc_sip_remove(resp, "Flow-Timer");
+    if (timer_s && epc_sip_add(resp, "Flow-Timer", "%lu", (unsigned long)timer_s) != EPC_OK)
+        epc_log(EPC_LOG_WARN, "registration", "event=answer_incomplete header=Flow-Timer");
+}
+
 static void accepted(struct reg_tx *tx, msg_t **resp)
 {
     struct reg_record *rec = tx->rec;
@@ -96,6 +107,8 @@ static void accepted(struct reg_tx *tx, msg_t **resp)
                 (unsigned long long)rec->flow_id);
     }
     epc_sip_policy_apply(*resp, EPC_DIR_CORE_RESP);
+    if (core_s > 0)
+        set_flow_timer(tx, *resp);
     if (!tx->supports_path)
         epc_sip_remove(*resp, "Path");
     epc_count(EPC_C_REG_OK);
@@ -149,6 +162,8 @@ static void refused(struct reg_tx *tx, int status, msg_t **resp)
                                                           : EPC_LOG_INFO,
             "registration", "event=refused_by_core flow=%llx status=%d mode=%s",
             (unsigned long long)rec->flow_id, status, tx->mode == EPC_MODE_TOKEN ? "token" : "digest");
+    if (tx->mode == EPC_MODE_TOKEN && status == 403)
+        epc_count(EPC_C_REG_TNA_REFUSED);
     bool wrong_answer = (status == 401 && tx->has_response) || status == 403;
     bool closing = wrong_answer && reg_failed_attempt(rec);
     epc_count(EPC_C_REG_REFUSED);

@@ -371,6 +371,34 @@ static void gruu(void **state)
     expect_has(bench_result(i)->answer, "Require: outbound");
 }
 
+static void flow_timer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *supported, *headers, *timer; /* NULL: none */
+        uint32_t configured;
+    } rows[] = {
+        {"path,outbound", "Require: outbound\r\n", "Flow-Timer: 90\r\n", 90},
+        {"path,outbound", "Require: outbound\r\nFlow-Timer: 700\r\n", "Flow-Timer: 90\r\n", 90},
+        {"path,outbound", "", NULL, 90},                       /* the core knows no outbound */
+        {"path", "Require: outbound\r\n", NULL, 90},           /* the WIC does not */
+        {"path,outbound", "Require: outbound\r\n", NULL, 0},
+    };
+    for (size_t k = 0; k < EPC_ARRAY_LEN(rows); k++) {
+        char headers[512];
+        bench.cfg.sip.flow_timer_s = rows[k].configured;
+        size_t i = bench_register(1, &(struct reg_text){.extra = bench_bearer("alice", 3600),
+                                                        .supported = rows[k].supported});
+        snprintf(headers, sizeof headers, "Contact: " HERE ";expires=600\r\n%s", rows[k].headers);
+        bench_answer(k, 200, headers);
+        if (rows[k].timer)
+            expect_has(bench_result(i)->answer, rows[k].timer);
+        else
+            expect_not(bench_result(i)->answer, "Flow-Timer");
+        expect_not(bench_result(i)->answer, "700");
+    }
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
 int main(void)
 {
@@ -396,6 +424,7 @@ int main(void)
         T(asking_for_the_bindings),
         T(instances_side_by_side),
         T(gruu),
+        T(flow_timer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
