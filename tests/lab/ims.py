@@ -308,6 +308,23 @@ def wildcarded_identity(bench):
     equal(asserted(bench, wic, "sip:alicia@ims.test"), wic.impu, "asserted for one outside of it")
 
 
+def called_through_the_scscf(bench):
+    """LIR, the S-CSCF's lookup and the Path that the eP-CSCF gave: the call comes down the right
+    connection, and after the de-registration no longer."""
+    wic = bench.registered()
+    since = bench.lab.baresip.dial(wic.impu)
+    invite = wic.wait(lambda m: m.method == "INVITE" and not m.is_response)
+    equal(uri_of(wic.contact), invite.uri, "Request-URI")
+    wic.send(invite.reply(486, "Busy Here", tag="busy"))
+    closed = bench.lab.baresip.control.wait_event("CALL_CLOSED", since)
+    check("486" in closed["param"], f"the phone saw {closed['param']}")
+    equal(wic.register_digest(expires=0).status, 200, "de-registration")
+    expect(lambda: not bench.hss.registered(wic.impi), 5, "the HSS still has the user")
+    since = bench.lab.baresip.dial(wic.impu)
+    closed = bench.lab.baresip.control.wait_event("CALL_CLOSED", since)
+    check("480" in closed["param"], f"the phone saw {closed['param']}")
+
+
 # ---- what the core withdraws ------------------------------------------------------------------------
 
 def deregistered_by_the_wic(bench):
@@ -556,7 +573,8 @@ def stray_notify(bench):
 SCENARIOS = (milenage_agrees, digest_registration, digest_wrong_password, digest_stale_nonce,
              digest_refresh, digest_unknown_user, aka_registration, aka_wrong_key,
              aka_resynchronisation, token_registration, core_does_not_trust, implicit_set,
-             barred_identity, wildcarded_identity, deregistered_by_the_wic,
+             barred_identity, wildcarded_identity, called_through_the_scscf,
+             deregistered_by_the_wic,
              wic_subscribes, hss_away, hss_silent, core_restart)
 
 SCRIPTED = (akav2_over_tls, several_challenges, what_a_200_carries, two_flows_of_one_instance)
