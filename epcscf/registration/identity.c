@@ -63,9 +63,10 @@ static bool harmless(struct epc_str ere)
 static bool split_wildcard(struct epc_str impu, struct epc_str *before, struct epc_str *ere,
                            struct epc_str *after)
 {
-    const char *open = impu.n ? memchr(impu.p, '!', impu.n) : NULL, *close = impu.p + impu.n - 1;
+    const char *open = impu.n ? memchr(impu.p, '!', impu.n) : NULL;
     if (!open)
         return false;
+    const char *close = impu.p + impu.n - 1;
     while (close > open && *close != '!')
         close--;
     *before = (struct epc_str){impu.p, (size_t)(open - impu.p)};

@@ -143,7 +143,7 @@ static void advance(struct roll_user *u)
             continue;
         }
         e->stage = ROLL_CLAIMED;
-        say(u->r, e->shard, u->impi, e->claim_id, 0, 0);
+        say(u->r, e->shard, u->impi, e->claim_id, 0, e->shard);
         e = u->entries; /* the verdict may have changed the list */
     }
 }

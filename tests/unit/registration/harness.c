@@ -336,6 +336,7 @@ size_t bench_request(uint64_t flow_id, const char *text)
     assert_non_null(p->base.req);
     p->base.sip = epc_sip_of(p->base.req);
     p->result = &bench.in[i];
+    bench.in[i] = (struct bench_in){0};
     ins[i] = last = p;
     return i;
 }
@@ -430,6 +431,7 @@ void bench_answer(size_t i, int status, const char *headers)
     o->fn(o->arg, o->handle, status, resp);
     if (!o->detached)
         o->fn(o->arg, o->handle, 0, NULL);
+    o->detached = true; /* over, in any case */
     bench_end_of_turn();
 }
 
@@ -463,6 +465,7 @@ void bench_no_answer(size_t i, int status)
         o->fn(o->arg, o->handle, status, NULL);
     if (!o->detached)
         o->fn(o->arg, o->handle, 0, NULL);
+    o->detached = true; /* over, in any case */
     bench_end_of_turn();
 }
 
@@ -495,6 +498,8 @@ int bench_setup(void **state)
     (void)state;
     memset(&bench, 0, sizeof bench);
     memset(timers, 0, sizeof timers);
+    memset(ins, 0, sizeof ins);
+    n_doomed = n_mail = 0;
     memset(flows, 0, sizeof flows);
     for (size_t i = 0; i < EPC_ARRAY_LEN(flows); i++) {
         flows[i].id = i;
@@ -559,7 +564,7 @@ static void free_in(size_t i)
     free(ins[i]);
     free(bench.in[i].answer);
     ins[i] = NULL;
-    bench.in[i] = (struct bench_in){0};
+    bench.in[i] = (struct bench_in){.released = true};
 }
 
 static void free_out(size_t i)
