@@ -156,10 +156,10 @@ def browser():
     install("build", "peers", "browser")
     built("dev")
     passed = failed = 0
-    for shards in ("1", "2"):
+    for shards, core in (("1", "simple"), ("2", "simple"), ("2", "ims")):
         p, f = scenarios(os.path.join(TESTS, "lab", "run"), "--call", "--preset", "dev",
-                         "--shards", shards, "--var",
-                         os.path.join(TESTS, "lab", "var", f"browser-{shards}"))
+                         "--shards", shards, "--core", core, "--var",
+                         os.path.join(TESTS, "lab", "var", f"browser-{core}-{shards}"))
         passed, failed = passed + p, failed + f
     return passed, failed
 

@@ -21,6 +21,8 @@ def arguments():
                    help="which media gateway")
     p.add_argument("--keep", action="store_true",
                    help="with --call: leave the lab running afterwards, until Ctrl-C")
+    p.add_argument("--core", choices=("simple", "ims"), default="simple",
+                   help="which IMS core: one registrar, or I-CSCF, S-CSCF and HSS over Cx")
     p.add_argument("--shards", type=int, default=1, help="worker threads of the eP-CSCF")
     p.add_argument("--policy", choices=("required", "optional", "off"), default="required",
                    help="what happens to a call when the PCRF does not answer")
@@ -56,7 +58,7 @@ def main():
             return 1
         build(options.preset, say=print)
         lab = Lab(options.var, options.shards, options.policy, options.preset,
-                  say=lambda text: print("  " + text, flush=True))
+                  say=lambda text: print("  " + text, flush=True), core=options.core)
         lab.start()
         print(lab.addresses(), flush=True)
         status = 0

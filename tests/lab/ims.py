@@ -51,9 +51,7 @@ class Bench:
             wic.close()
         self.open = []
         if self.hss and self.core.alive() and self.hss.alive():
-            for impi in a.SUBSCRIBERS:
-                if self.hss.registered(impi):
-                    self.hss.deregister(impi)
+            self.core.forget_bindings()
         self.lab.settle(15)
 
     def wic(self, user="alice", **ws):

@@ -61,6 +61,15 @@ class ImsCore(Kamailio):
         """Whether the S-CSCF lets integrity-protected="auth-done" count."""
         self.rpc("htable.seti", "lab", "trust", 1 if on else 0)
 
+    def forget_bindings(self):
+        """Withdraw whatever is registered, as an operator does at the HSS."""
+        for impi in a.SUBSCRIBERS:
+            if self.hss.registered(impi):
+                self.hss.deregister(impi)
+
+    def bindings(self):
+        raise NotImplementedError("the S-CSCF's table is asked through the HSS")
+
     def log_size(self):
         return os.path.getsize(self.log)
 
