@@ -19,6 +19,7 @@ struct epc_edge {
     struct epc_sip *sip;
     struct epc_auth *auth;
     struct epc_reg *reg;
+    struct epc_reg **reg_slot; /* where other shards' messages find it */
     struct epc_gw *gw;
     struct epc_sessions *sessions;
 };
@@ -60,6 +61,10 @@ static const struct epc_wss_handler wss_handler = {on_flow_opened, on_flow_messa
 static void on_request(void *arg, struct epc_sip_in *in)
 {
     struct epc_edge *e = arg;
+    if (epc_reg_owns(e->reg, in)) {
+        epc_reg_notify(e->reg, in);
+        return;
+    }
     if (epc_sip_in_sip(in)->sip_request->rq_method != sip_method_register) {
         epc_sessions_request(e->sessions, in);
         return;
@@ -94,6 +99,16 @@ static bool on_token_end(void *arg, uint64_t flow_id)
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
+/* From the start, so that an IMPI's home is the same shard for all of them. */
+static void join_peers(struct epc_edge *e, const struct epc_edge_opts *o)
+{
+    if (!o->regs || !o->shards || !o->wss)
+        return;
+    epc_reg_set_peers(e->reg, &(struct epc_reg_peers){o->shards, o->regs, o->wss, o->n_shards});
+    e->reg_slot = &o->regs[epc_shard_index(e->shard)];
+    *e->reg_slot = e->reg;
+}
+
 enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const struct epc_edge_opts *o)
 {
     struct epc_edge *e = calloc(1, sizeof *e);
@@ -106,6 +121,8 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const 
         err = epc_auth_create(&e->auth, sh, &o->cfg->tokens);
     if (err == EPC_OK)
         err = epc_reg_create(&e->reg, sh, e->sip, e->auth, o->cfg);
+    if (err == EPC_OK)
+        join_peers(e, o);
     if (err == EPC_OK)
         err = epc_gw_create(&e->gw, sh, &o->cfg->media);
     if (err == EPC_OK)
@@ -127,13 +144,21 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const 
     epc_sip_set_wss(e->sip, e->wss);
     epc_reg_set_wss(e->reg, e->wss);
     epc_sessions_set_wss(e->sessions, e->wss);
+    if (o->wss)
+        o->wss[epc_shard_index(sh)] = e->wss;
     *out = e;
     return EPC_OK;
 }
 
 void epc_edge_drain(struct epc_edge *e)
 {
+    epc_reg_stay(e->reg);
     epc_sessions_release_all(e->sessions, "Server going down");
+}
+
+void epc_edge_reload(struct epc_edge *e)
+{
+    epc_auth_reload(e->auth);
 }
 
 /* From the top down: each room may still use those below it while it ends. */
@@ -152,6 +177,8 @@ void epc_edge_destroy(struct epc_edge *e)
         epc_reg_set_wss(e->reg, NULL);
     epc_sessions_destroy(e->sessions);
     epc_gw_destroy(e->gw);
+    if (e->reg_slot)
+        *e->reg_slot = NULL;
     epc_reg_destroy(e->reg);
     epc_auth_destroy(e->auth);
     epc_sip_destroy(e->sip);
@@ -163,47 +190,65 @@ void epc_edge_destroy(struct epc_edge *e)
 struct question {
     const struct epc_fleet *fleet;
     struct epc_admin_reply *reply;
-    void (*ask)(struct epc_edge *e, struct epc_buf *out);
+    void (*ask)(struct epc_edge *e, struct question *q);
     size_t next;
     struct epc_buf text;
+    char *impi, *wwsf; /* revoke: of whom */
+    uint64_t at_s;     /* revoke: since when */
+    size_t met;        /* revoke: connections so far */
+    void (*sum)(struct question *q); /* last of all; may be NULL */
 };
+
+static void free_question(struct question *q)
+{
+    epc_buf_free(&q->text);
+    free(q->impi);
+    free(q->wwsf);
+    free(q);
+}
 
 static void finish_question(struct epc_shard *sh, void *arg)
 {
     struct question *q = arg;
     (void)sh;
+    if (q->sum)
+        q->sum(q);
     if (q->text.failed)
         epc_admin_answer(q->reply, false, "out of memory\n", 14);
     else
         epc_admin_answer(q->reply, true, q->text.p ? q->text.p : "", q->text.n);
-    epc_buf_free(&q->text);
-    free(q);
+    free_question(q);
 }
 
 static void ask_edge(struct epc_shard *sh, void *arg)
 {
     struct question *q = arg;
     (void)sh;
-    q->ask(q->fleet->edges[q->next], &q->text);
+    q->ask(q->fleet->edges[q->next], q);
     q->next++;
     if (q->next < q->fleet->n && epc_shard_post(q->fleet->shards[q->next], ask_edge, q) == EPC_OK)
         return;
     if (epc_shard_post(q->fleet->service, finish_question, q) != EPC_OK) {
         /* The service shard is going down and takes the control connection with it. */
-        epc_buf_free(&q->text);
-        free(q);
+        free_question(q);
     }
 }
 
+/* Takes @p model's texts. */
 static void start_question(const struct epc_fleet *f, struct epc_admin_reply *reply,
-                           void (*ask)(struct epc_edge *e, struct epc_buf *out))
+                           const struct question *model)
 {
     struct question *q = calloc(1, sizeof *q);
     if (q) {
-        *q = (struct question){.fleet = f, .reply = reply, .ask = ask};
+        *q = *model;
+        q->fleet = f;
+        q->reply = reply;
         if (epc_shard_post(f->shards[0], ask_edge, q) == EPC_OK)
             return;
-        free(q);
+        free_question(q);
+    } else {
+        free(model->impi);
+        free(model->wwsf);
     }
     epc_admin_answer(reply, false, "busy, try again\n", 16);
 }
@@ -219,10 +264,27 @@ static void show_flow(struct epc_flow *flow, void *arg)
 static void show_binding(const struct epc_binding *b, void *arg)
 {
     uint64_t now = epc_now_ms();
-    epc_buf_printf(arg, "impi=%s impu=%s mode=%s wwsf=%s flow=%llx expires_in_s=%llu\n", b->impi,
-                   b->n_impus ? b->impus[0] : "-", b->mode == EPC_MODE_TOKEN ? "token" : "digest",
-                   b->wwsf ? b->wwsf : "-", (unsigned long long)b->flow_id,
+    struct epc_buf *out = arg;
+    epc_buf_printf(out, "impi=%s impu=", b->impi);
+    for (size_t i = 0; i < b->n_impus; i++)
+        epc_buf_printf(out, "%s%s", i ? "," : "", b->impus[i]);
+    struct epc_str params = epc_str_c(b->contact_params);
+    epc_buf_printf(out, " mode=%s wwsf=%s flow=%llx", b->mode == EPC_MODE_TOKEN ? "token" : "digest",
+                   b->wwsf ? b->wwsf : "-", (unsigned long long)b->flow_id);
+    while (params.p) { /* +sip.instance="<urn:uuid:...>" and reg-id=1, as the WIC wrote them */
+        struct epc_str one = epc_str_cut(&params, ';');
+        if (epc_str_starts(one, "+sip.")) /* instance */
+            one = (struct epc_str){one.p + 5, one.n - 5};
+        if (one.n)
+            epc_buf_printf(out, " %.*s", EPC_STR_ARG(one));
+    }
+    epc_buf_printf(out, " expires_in_s=%llu\n",
                    (unsigned long long)(b->expires_at_ms > now ? (b->expires_at_ms - now) / 1000 : 0));
+}
+
+static void show_subscription(const char *impi, const char *state, size_t flows, void *arg)
+{
+    epc_buf_printf(arg, "subscription impi=%s state=%s flows=%zu\n", impi, state, flows);
 }
 
 static void show_session(const struct epc_session_view *v, void *arg)
@@ -232,26 +294,44 @@ static void show_session(const struct epc_session_view *v, void *arg)
                    (unsigned long long)v->flow_id, (unsigned long long)v->age_ms);
 }
 
-static void ask_flows(struct epc_edge *e, struct epc_buf *out)
+static void ask_flows(struct epc_edge *e, struct question *q)
 {
-    epc_wss_each(e->wss, show_flow, out);
+    epc_wss_each(e->wss, show_flow, &q->text);
 }
 
-static void ask_registrations(struct epc_edge *e, struct epc_buf *out)
+static void ask_registrations(struct epc_edge *e, struct question *q)
 {
-    epc_reg_each(e->reg, show_binding, out);
+    epc_reg_each(e->reg, show_binding, &q->text);
+    epc_reg_each_subscription(e->reg, show_subscription, &q->text);
 }
 
-static void ask_sessions(struct epc_edge *e, struct epc_buf *out)
+static void ask_sessions(struct epc_edge *e, struct question *q)
 {
-    epc_sessions_each(e->sessions, show_session, out);
+    epc_sessions_each(e->sessions, show_session, &q->text);
+}
+
+static void ask_revoke(struct epc_edge *e, struct question *q)
+{
+    q->met += epc_reg_revoke_here(e->reg, q->impi, q->wwsf, q->at_s);
+}
+
+static void sum_revoked(struct question *q)
+{
+    epc_buf_printf(&q->text, "revoked: %zu connection%s ended, older tokens refused\n", q->met,
+                   q->met == 1 ? "" : "s");
+}
+
+static void ask_reload(struct epc_edge *e, struct question *q)
+{
+    (void)q;
+    epc_edge_reload(e);
 }
 
 static void cmd_flows(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
 {
     (void)argv;
     (void)argc;
-    start_question(arg, reply, ask_flows);
+    start_question(arg, reply, &(struct question){.ask = ask_flows});
 }
 
 static void cmd_registrations(void *arg, const char *const *argv, size_t argc,
@@ -259,24 +339,58 @@ static void cmd_registrations(void *arg, const char *const *argv, size_t argc,
 {
     (void)argv;
     (void)argc;
-    start_question(arg, reply, ask_registrations);
+    start_question(arg, reply, &(struct question){.ask = ask_registrations});
 }
 
 static void cmd_sessions(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
 {
     (void)argv;
     (void)argc;
-    start_question(arg, reply, ask_sessions);
+    start_question(arg, reply, &(struct question){.ask = ask_sessions});
+}
+
+static void cmd_reload(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
+{
+    (void)argv;
+    (void)argc;
+    start_question(arg, reply, &(struct question){.ask = ask_reload});
+}
+
+/* revoke IMPI, or revoke --wwsf ID */
+static void cmd_revoke(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
+{
+    static const char usage[] = "usage: revoke IMPI | revoke --wwsf ID\n";
+    struct question q = {.ask = ask_revoke, .sum = sum_revoked, .at_s = epc_wall_s()};
+    bool by_wwsf = argc == 3 && strcmp(argv[1], "--wwsf") == 0;
+    if (!by_wwsf && (argc != 2 || !strchr(argv[1], '@'))) {
+        epc_admin_answer(reply, false, usage, sizeof usage - 1);
+        return;
+    }
+    char *name = epc_str_dup(epc_str_c(argv[argc - 1]));
+    if (!name) {
+        epc_admin_answer(reply, false, "out of memory\n", 14);
+        return;
+    }
+    *(by_wwsf ? &q.wwsf : &q.impi) = name;
+    epc_log(EPC_LOG_WARN, "edge", "event=revocation-asked by=%s", by_wwsf ? "wwsf" : "impi");
+    start_question(arg, reply, &q);
 }
 
 enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *fleet)
 {
+    static const struct {
+        const char *name, *help;
+        epc_admin_fn *fn;
+    } commands[] = {
+        {"flows", "WebSocket connections", cmd_flows},
+        {"registrations", "who is registered, on which flow, and the subscriptions to that", cmd_registrations},
+        {"sessions", "calls and their state", cmd_sessions},
+        {"revoke", "IMPI, or --wwsf ID: end registrations and calls, refuse older tokens", cmd_revoke},
+        {"reload", "fetch the keys of the tokens' issuers again", cmd_reload},
+    };
     void *arg = (void *)(uintptr_t)fleet; /* only read */
-    enum epc_err err = epc_admin_command(admin, "flows", "WebSocket connections", cmd_flows, arg);
-    if (err == EPC_OK)
-        err = epc_admin_command(admin, "registrations", "who is registered, on which flow",
-                                cmd_registrations, arg);
-    if (err == EPC_OK)
-        err = epc_admin_command(admin, "sessions", "calls and their state", cmd_sessions, arg);
+    enum epc_err err = EPC_OK;
+    for (size_t i = 0; err == EPC_OK && i < EPC_ARRAY_LEN(commands); i++)
+        err = epc_admin_command(admin, commands[i].name, commands[i].help, commands[i].fn, arg);
     return err;
 }

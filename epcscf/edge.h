@@ -9,11 +9,19 @@
 #include "shard/shard.h"
 
 struct epc_edge;
+struct epc_reg;
+struct epc_wss;
 
 struct epc_edge_opts {
     const struct epc_config *cfg;
     struct epc_policy_client *policy; /**< NULL: policy is off */
     unsigned char token_key[32];      /**< the same for all shards */
+    /** The shards of the node, and for each a slot that its edge fills in and clears again: through
+     *  these the shards speak to each other about registrations. */
+    struct epc_shard *const *shards;
+    struct epc_reg **regs;
+    struct epc_wss **wss;
+    size_t n_shards;
 };
 
 /** Build all rooms, listeners last. Thread: the shard's.
@@ -23,6 +31,9 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh,
 /** Stop accepting and release every call, with Reason; flows stay so that the BYEs can leave.
  *  Thread: the shard's. */
 void epc_edge_drain(struct epc_edge *e);
+/** Read or fetch again what may change at run time: the keys of the tokens' issuers. Thread: the
+ *  shard's. */
+void epc_edge_reload(struct epc_edge *e);
 /** Close every flow with 1001 and free all rooms. Thread: the shard's. NULL-safe. */
 void epc_edge_destroy(struct epc_edge *e);
 
@@ -34,7 +45,7 @@ struct epc_fleet {
     size_t n;
 };
 
-/** Control commands that ask every shard: flows, registrations, sessions. @p fleet borrowed for the
+/** Control commands that go to every shard: flows, registrations, sessions, revoke, reload. @p fleet borrowed for the
  *  life of @p admin. Thread: the service shard's. */
 enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *fleet) EPC_MUST_CHECK;
 

@@ -33,9 +33,12 @@ struct node {
     struct epc_wwsf *wwsf;
     struct epc_shard **shards;
     struct epc_edge **edges;
+    struct epc_reg **regs;
+    struct epc_wss **wss;
     size_t n_shards;
     struct epc_fleet fleet;
     _Atomic bool draining;
+    _Atomic size_t edges_draining; /* those that have heard of it */
 };
 
 static const char usage[] =
@@ -226,9 +229,15 @@ static enum epc_err node_start(struct node *n)
     n->n_shards = cfg->shards;
     n->shards = calloc(n->n_shards, sizeof(struct epc_shard *));
     n->edges = calloc(n->n_shards, sizeof(struct epc_edge *));
-    if (!n->shards || !n->edges)
+    n->regs = calloc(n->n_shards, sizeof(struct epc_reg *));
+    n->wss = calloc(n->n_shards, sizeof(struct epc_wss *));
+    if (!n->shards || !n->edges || !n->regs || !n->wss)
         return EPC_ENOMEM;
     n->edge_opts.cfg = cfg;
+    n->edge_opts.shards = n->shards;
+    n->edge_opts.regs = n->regs;
+    n->edge_opts.wss = n->wss;
+    n->edge_opts.n_shards = n->n_shards;
     if (!token_key(cfg->sip.token_key_file, n->edge_opts.token_key))
         return EPC_EIO;
     if (cfg->wwsf.enabled)
@@ -254,23 +263,28 @@ static void drain_edge(struct epc_shard *sh, void *arg)
 {
     struct node *n = arg;
     epc_edge_drain(n->edges[epc_shard_index(sh)]);
+    atomic_fetch_add(&n->edges_draining, 1);
 }
 
-static bool drained(void)
+/* Every edge has heard: from here on none hands a connection to one that may be gone already. */
+static bool drained(const struct node *n, size_t told)
 {
-    return epc_counter_read(EPC_C_SESSIONS) == 0 && epc_counter_read(EPC_C_GW_CONTEXTS) == 0 &&
+    return atomic_load(&n->edges_draining) >= told && epc_counter_read(EPC_C_SESSIONS) == 0 && epc_counter_read(EPC_C_GW_CONTEXTS) == 0 &&
            epc_counter_read(EPC_C_RX_SESSIONS) == 0 && epc_counter_read(EPC_C_SIP_TX_CORE) == 0;
 }
 
 /* Calls end with BYE, Subtract and STR before the sockets go; a second signal cuts it short. */
 static void node_drain(struct node *n, const sigset_t *signals)
 {
+    size_t told = 0;
     atomic_store(&n->draining, true);
     for (size_t i = 0; i < n->n_shards; i++)
         if (n->edges[i] && epc_shard_post(n->shards[i], drain_edge, n) != EPC_OK)
             epc_log(EPC_LOG_WARN, "main", "event=drain-not-posted shard=%zu", i);
+        else if (n->edges[i])
+            told++;
     uint64_t until = epc_now_ms() + DRAIN_MS;
-    while (!drained() && epc_now_ms() < until) {
+    while (!drained(n, told) && epc_now_ms() < until) {
         struct timespec step = {.tv_nsec = 20000000};
         int sig = sigtimedwait(signals, NULL, &step);
         if (sig == SIGTERM || sig == SIGINT) {
@@ -278,7 +292,7 @@ static void node_drain(struct node *n, const sigset_t *signals)
             return;
         }
     }
-    if (!drained())
+    if (!drained(n, told))
         epc_log(EPC_LOG_WARN, "main", "event=drain-incomplete after_ms=%d", DRAIN_MS);
 }
 
@@ -296,6 +310,26 @@ static void node_stop(struct node *n)
     epc_shard_destroy(n->service);
     free(n->shards);
     free(n->edges);
+    free(n->regs);
+    free(n->wss);
+}
+
+/* ---- while it runs ----------------------------------------------------------------------------------- */
+
+static void reload_edge(struct epc_shard *sh, void *arg)
+{
+    struct node *n = arg;
+    epc_edge_reload(n->edges[epc_shard_index(sh)]);
+}
+
+/* SIGHUP: log files after a rotation, and the keys of the tokens' issuers. */
+static void reload(struct node *n, struct logs *logs)
+{
+    if (!open_logs(n->cfg, logs))
+        epc_log(EPC_LOG_ERROR, "main", "event=log-not-reopened");
+    for (size_t i = 0; i < n->n_shards; i++)
+        if (epc_shard_post(n->shards[i], reload_edge, n) != EPC_OK)
+            epc_log(EPC_LOG_WARN, "main", "event=reload-not-posted shard=%zu", i);
 }
 
 static int run(const struct epc_config *cfg)
@@ -329,8 +363,8 @@ static int run(const struct epc_config *cfg)
     for (int sig = 0; sig != SIGTERM && sig != SIGINT;) {
         if (sigwait(&signals, &sig) != 0)
             break;
-        if (sig == SIGHUP && !open_logs(cfg, &logs))
-            epc_log(EPC_LOG_ERROR, "main", "event=log-not-reopened");
+        if (sig == SIGHUP)
+            reload(&node, &logs);
     }
     epc_log(EPC_LOG_INFO, "main", "event=stopping");
     node_drain(&node, &signals);

@@ -69,6 +69,8 @@ struct epc_cfg_registration {
     bool digest_deny_3gpp_access;   /**< TS 33.203 N.1 */
     uint32_t await_auth_s;          /**< reg-await-auth: how long a challenge may wait for its answer */
     uint32_t max_failures;          /**< refused credentials on a connection before it is closed */
+    bool reg_event;                 /**< subscribe to each user's reg event (TS 24.229 5.2.3) */
+    uint32_t reg_event_expires_s;
     uint32_t max_flows_per_identity; /**< connections registered for one IMPI; 0 = no limit */
     bool strict_integrity;          /**< integrity-protected from a WIC: 403, not only removed */
 };

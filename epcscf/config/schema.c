@@ -207,6 +207,11 @@ static const struct cfg_key main_keys[] = {
     {"registration.flow_loss_grace_ms", CFG_U32, AT(registration.flow_loss_grace_ms), .min = 0,
      .max = 600000, .unit = "ms", .def = "5000",
      .help = "how long a registration outlives its connection"},
+    {"registration.reg_event", CFG_BOOL, AT(registration.reg_event), .def = "false",
+     .help = "subscribe at the core to the registration state of each user (TS 24.229 5.2.3), so that "
+             "the network can end a registration"},
+    {"registration.reg_event_expires_s", CFG_U32, AT(registration.reg_event_expires_s), .min = 60,
+     .max = 2592000, .unit = "s", .def = "600000", .help = "how long such a subscription is asked for"},
     {"registration.max_flows_per_identity", CFG_U32, AT(registration.max_flows_per_identity), .min = 0,
      .max = 1000, .def = "10",
      .help = "connections on which one private identity may be registered at a time; 0: no limit"},

@@ -1,5 +1,5 @@
 /* The registration of one flow as a table. */
-#include "registration/registration_priv.h"
+#include "registration/roll_priv.h"
 
 typedef void action_fn(struct reg_record *rec);
 typedef bool guard_fn(const struct reg_record *rec);
@@ -336,6 +336,7 @@ void reg_event(struct reg_record *rec, enum reg_event ev)
 
 void epc_reg_fsm_print(FILE *out)
 {
+    sub_fsm_print(out);
     fprintf(out, "digraph registration {\n");
     for (size_t i = 0; i < EPC_ARRAY_LEN(table); i++)
         fprintf(out, "  \"%s\" -> \"%s\" [label=\"%s%s\"];\n", state_names[table[i].state],

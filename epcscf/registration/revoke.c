@@ -82,6 +82,41 @@ static const char *impi_of(const struct reg_record *rec)
     return rec->grant ? rec->grant->impi : rec->tx ? rec->tx->impi : NULL;
 }
 
+static void revoke_everywhere(struct epc_reg *r, const char *impi, uint64_t before_s)
+{
+    for (unsigned i = 0; i < reg_n_shards(r); i++) {
+        struct reg_msg *m = reg_msg_new(REG_MSG_REVOKE, impi, NULL);
+        if (!m) {
+            epc_log(EPC_LOG_ERROR, "registration", "event=revocation_incomplete reason=\"out of memory\"");
+            return;
+        }
+        m->number = before_s;
+        (void)reg_send(r, i, m);
+    }
+}
+
+/* @param everywhere the IMPI is not known on the other shards yet: tokens may be used there. */
+static void revoke_one(struct epc_reg *r, uint64_t flow_id, bool everywhere, uint64_t before_s)
+{
+    struct reg_record *rec = reg_record_find(r, flow_id);
+    const char *who = rec ? impi_of(rec) : NULL;
+    char id[EPC_LOG_ID_LEN];
+    if (!rec || (!rec->grant && !rec->tx))
+        return; /* ended with another one of the same user */
+    if (everywhere && who) {
+        char *copy = epc_str_dup(epc_str_c(who));
+        if (copy) {
+            revoke_everywhere(r, copy, before_s);
+            free(copy);
+            return; /* this shard was among them */
+        }
+    }
+    epc_count(EPC_C_REG_REVOKED);
+    epc_log(EPC_LOG_WARN, "registration", "event=revoked flow=%llx impi=%s", (unsigned long long)flow_id,
+            epc_log_id(epc_str_c(who), id));
+    reg_revoke_record(rec, "Revoked");
+}
+
 size_t epc_reg_revoke_here(struct epc_reg *r, const char *impi, const char *wwsf, uint64_t before_s)
 {
     EPC_ASSERT_OWNER(r->sh);
@@ -89,19 +124,8 @@ size_t epc_reg_revoke_here(struct epc_reg *r, const char *impi, const char *wwsf
     if (impi)
         epc_auth_revoke(r->auth, impi, before_s);
     epc_hash_each(&r->by_flow, look, &s);
-    for (size_t i = 0; i < s.n; i++) {
-        struct reg_record *rec = reg_record_find(r, s.flows[i]);
-        const char *who = rec ? impi_of(rec) : NULL;
-        char id[EPC_LOG_ID_LEN];
-        if (!rec)
-            continue;
-        epc_count(EPC_C_REG_REVOKED);
-        epc_log(EPC_LOG_WARN, "registration", "event=revoked flow=%llx impi=%s",
-                (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(who), id));
-        if (!impi && who)
-            epc_auth_revoke(r->auth, who, before_s);
-        reg_revoke_record(rec, "Revoked");
-    }
+    for (size_t i = 0; i < s.n; i++)
+        revoke_one(r, s.flows[i], impi == NULL, before_s);
     if (s.failed)
         epc_log(EPC_LOG_ERROR, "registration", "event=revocation_incomplete reason=\"out of memory\"");
     free(s.flows);
@@ -115,15 +139,6 @@ void flow_on_revoke(struct epc_reg *r, const struct reg_msg *m)
 
 void epc_reg_revoke(struct epc_reg *r, const char *impi)
 {
-    uint64_t now = epc_wall_s();
     EPC_ASSERT_OWNER(r->sh);
-    for (unsigned i = 0; i < reg_n_shards(r); i++) {
-        struct reg_msg *m = reg_msg_new(REG_MSG_REVOKE, impi, NULL);
-        if (!m) {
-            epc_log(EPC_LOG_ERROR, "registration", "event=revocation_incomplete reason=\"out of memory\"");
-            return;
-        }
-        m->number = now;
-        (void)reg_send(r, i, m);
-    }
+    revoke_everywhere(r, impi, epc_wall_s());
 }

@@ -42,6 +42,9 @@ static struct roll_user *user_get(struct epc_reg *r, const char *impi)
 
 static void free_entry(struct roll_entry *e)
 {
+    for (size_t i = 0; i < e->n_aors; i++)
+        free(e->aors[i]);
+    free(e->aors);
     free(e->key);
     free(e->contact);
     free(e);
@@ -294,7 +297,6 @@ void roll_on_bound(struct epc_reg *r, const struct reg_msg *m)
         return;
     }
     e->stage = ROLL_BOUND;
-    e->seen = false;
     set_text(&e->contact, m->uri);
     set_text(&u->aor, m->aor);
     drop_others_of_flow(u, e);

@@ -84,8 +84,11 @@ struct roll_entry {
     enum roll_stage stage;
     bool pool, proven;
     bool ending;        /**< its shard has been told to end it */
-    bool seen;          /**< the core has shown it in a reginfo document */
-    bool mark;          /**< named by the document that is being read */
+    char **aors;        /**< public identities for which the core has shown it as registered */
+    size_t n_aors;
+    bool named;         /**< by the reginfo document that is being read */
+    bool lost;          /**< that document has taken an identity from it */
+    bool rejected;      /**< and for good */
     char *key;
     char *contact;      /**< URI; NULL unless bound */
 };
@@ -123,7 +126,80 @@ struct roll_user *roll_user_find(const struct epc_reg *r, const char *impi);
 void roll_hold(struct roll_user *u);
 void roll_let_go(struct roll_user *u);
 
-/* ---- reg-event (regevent.c) ------------------------------------------------------------------ */
+/* ---- reg-event (regevent.c, subscription.c, notify.c) ---------------------------------------- */
+
+#define SUB_STATES_LIST(X)                                                                         \
+    X(NEW, "new")                                                                                  \
+    X(SUBSCRIBING, "subscribing") /* the first SUBSCRIBE is at the core */                         \
+    X(ACTIVE, "active")                                                                            \
+    X(REFRESHING, "refreshing") /* another SUBSCRIBE of the dialog is at the core */               \
+    X(WAITING, "waiting")       /* refused or ended: will be tried again */                        \
+    X(ABANDONED, "abandoned")   /* not wanted any more, a SUBSCRIBE is at the core */              \
+    X(ENDING, "ending")         /* SUBSCRIBE with Expires: 0 was sent */                           \
+    X(REVIVING, "reviving")     /* wanted again meanwhile */                                       \
+    X(OVER, "over")
+#define SUB_EVENTS_LIST(X)                                                                         \
+    X(WANTED, "wanted")                                                                            \
+    X(UNWANTED, "unwanted") /* the last binding has gone */                                        \
+    X(ACCEPTED, "accepted") /* 2xx */                                                              \
+    X(LOST, "lost")         /* 481: the core knows no such dialog */                               \
+    X(REFUSED, "refused")   /* any other final answer, or none */                                  \
+    X(ENDED, "ended")       /* NOTIFY: Subscription-State: terminated */                           \
+    X(STALE, "stale")       /* a NOTIFY is missing */                                              \
+    X(TIMER, "timer")
+enum sub_state {
+#define X(id, name) SUB_##id,
+    SUB_STATES_LIST(X)
+#undef X
+        SUB_STATES
+};
+enum sub_event {
+#define X(id, name) SUB_EV_##id,
+    SUB_EVENTS_LIST(X)
+#undef X
+        SUB_EVENTS
+};
+
+struct reg_sub {
+    struct epc_hnode by_call_id;
+    struct roll_user *user;
+    enum sub_state state;
+    bool wanted;
+    char *aor;
+    char call_id[33], tag[17];
+    char *remote_tag, *target; /**< NULL: no dialog yet */
+    char **routes;             /**< NULL-terminated, or NULL */
+    uint32_t cseq, remote_cseq;
+    bool has_remote_cseq;
+    uint64_t until_ms;         /**< end of what the core granted; 0: no dialog */
+    uint32_t expires_s;        /**< to ask for */
+    uint32_t backoff_s;        /**< for the next time */
+    uint32_t wait_s;           /**< said by the core; 0: by back-off */
+    bool has_version;
+    uint64_t version;          /**< of the last reginfo document */
+    struct epc_sip_out *out;
+    struct epc_timer timer;
+};
+
+/* subscription.c: the state machine */
+void sub_event(struct reg_sub *s, enum sub_event ev); /**< @p s may be gone afterwards */
+void sub_fsm_print(FILE *out);
+const char *sub_state_name(enum sub_state st);
+/* regevent.c: FSM actions */
+void sub_subscribe(struct reg_sub *s);
+void sub_refresh(struct reg_sub *s);
+void sub_leave(struct reg_sub *s);
+void sub_accepted(struct reg_sub *s);
+void sub_wait(struct reg_sub *s);
+void sub_over(struct reg_sub *s);
+bool sub_has_dialog(const struct reg_sub *s);
+void sub_arm(struct reg_sub *s, uint64_t after_s);
+/** The dialog's far side, from a 2xx or a NOTIFY. @p from_notify: routes as they stand, else turned
+ *  round (RFC 3261 12.1). */
+enum epc_err sub_set_dialog(struct reg_sub *s, const sip_t *sip, bool from_notify) EPC_MUST_CHECK;
+/* reginfo_apply.c */
+struct reginfo;
+void reginfo_apply(struct roll_user *u, const struct reginfo *info);
 
 enum epc_err reg_subs_init(struct epc_reg *r) EPC_MUST_CHECK;
 /** Is a subscription wanted, and is there one? */

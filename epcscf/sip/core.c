@@ -302,10 +302,12 @@ static void finish(struct epc_sip_in *in, int status, const char *reason, const 
 }
 
 /* No token: the request is for us, not for a WIC. */
-static void take_own(struct epc_sip_in *in)
+static void take_own(struct epc_sip *s, struct epc_sip_in *in)
 {
     const sip_t *sip = epc_sip_in_sip(in);
-    if (sip->sip_to->a_tag)
+    if (sip->sip_request->rq_method == sip_method_notify)
+        s->h->request(s->arg, in); /* of a subscription of our own, the rooms above know */
+    else if (sip->sip_to->a_tag)
         finish(in, 481, "no such dialog here", NULL);
     else if (sip->sip_request->rq_method == sip_method_options)
         finish(in, 200, "ping",
@@ -349,7 +351,7 @@ static void take_request(struct epc_sip *s, msg_t *msg, sip_t *sip)
         epc_count(EPC_C_SIP_TOKEN_BAD);
         finish(in, 403, "flow token does not verify", NULL); /* RFC 5626 5.3.1 */
     } else if (token != EPC_OK)
-        take_own(in);
+        take_own(s, in);
     else if (!s->wss || !epc_wss_flow(s->wss, flow_id)) {
         epc_count(EPC_C_SIP_FLOW_GONE);
         if (in_dialog)

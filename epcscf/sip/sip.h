@@ -29,7 +29,8 @@ struct epc_sip_handler {
      *  live flow (430 or 480 for an initial request, 481 in a dialog); on the WIC leg: the token of
      *  an in-dialog Route is this flow's own (403). Our own Route entries are popped.
      *  The handler answers @p in, now or later, and ends it with epc_sip_in_release(). 100 Trying
-     *  for INVITE has been sent. */
+     *  for INVITE has been sent. A NOTIFY of the core's without a token of ours comes with flow 0: it
+     *  is for this node itself. */
     void (*request)(void *arg, struct epc_sip_in *in);
     /** ACK for a 2xx. @p msg gives (msg_destroy() or pass it on). Own Routes popped. */
     void (*ack)(void *arg, enum epc_leg from, uint64_t flow_id, msg_t *msg);

@@ -232,8 +232,10 @@ static void core_side_refusals(void **state)
     core_says(&r, "200");
     core(&r, core_request(&r, "MESSAGE", "z9hG4bK6", 1, NULL, NULL, NULL));
     core_says(&r, "404");
-    core(&r, core_request(&r, "NOTIFY", "z9hG4bK7", 1, "tag", NULL, NULL));
+    core(&r, core_request(&r, "INFO", "z9hG4bK7", 1, "tag", NULL, NULL));
     core_says(&r, "481");
+    core(&r, core_request(&r, "NOTIFY", "z9hG4bK7n", 1, "tag", NULL, NULL)); /* handed up */
+    core_says(&r, "489");
     core(&r, core_request(&r, "CANCEL", "z9hG4bK8", 1, NULL, token_route(&r, FLOW), NULL));
     core_says(&r, "481");
     snprintf(stripped, sizeof stripped, "Proxy-Require: magic\r\n");
