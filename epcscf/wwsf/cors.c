@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+static const char ASKED_METHOD[] = "access-control-request-method:";
 enum { PREFLIGHT_MAX_AGE_S = 600, LIST_MAX = 256 };
 
 static bool is_api(const struct epc_conn *c)
@@ -37,14 +38,6 @@ bool epc_cors_may_post(struct epc_conn *c)
            epc_str_ieqc((struct epc_str){origin.p + 8, origin.n - 8}, host);
 }
 
-static bool custom_header(struct epc_conn *c, const char *name, char *buf, size_t size)
-{
-    int n = lws_hdr_custom_copy(c->wsi, buf, (int)size, name, (int)strlen(name));
-    if (n < 0)
-        buf[0] = 0;
-    return n > 0;
-}
-
 /* All that the interface needs. */
 static bool only_content_type(struct epc_str list)
 {
@@ -59,12 +52,14 @@ static bool only_content_type(struct epc_str list)
 int epc_cors_check_preflight(struct epc_conn *c, enum epc_method method)
 {
     char text[LIST_MAX];
-    if (!custom_header(c, "access-control-request-method:", text, sizeof text) || !c->origin[0])
+    /* lws knows one of the two headers by itself. */
+    int n = lws_hdr_custom_copy(c->wsi, text, sizeof text, ASKED_METHOD, sizeof ASKED_METHOD - 1);
+    if (n <= 0 || !c->origin[0])
         return 405; /* no preflight */
     if (!c->foreign || strcmp(text, method == EPC_POST ? "POST" : "GET") != 0)
         return 403;
-    bool some = lws_hdr_custom_length(c->wsi, "access-control-request-headers:", 31) > 0;
-    if (some && (!custom_header(c, "access-control-request-headers:", text, sizeof text) ||
+    bool some = lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_AC_REQUEST_HEADERS) > 0;
+    if (some && (!epc_http_header(c, WSI_TOKEN_HTTP_AC_REQUEST_HEADERS, text, sizeof text) ||
                  !only_content_type(epc_str_c(text))))
         return 403;
     return 0;

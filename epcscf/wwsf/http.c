@@ -153,6 +153,7 @@ static void refuse(struct epc_conn *c, int status)
 
 static void handle(struct epc_conn *c)
 {
+    c->handled = true;
     if (c->refused)
         refuse(c, c->refused);
     else
@@ -161,8 +162,9 @@ static void handle(struct epc_conn *c)
 
 static int on_request(struct epc_conn *c)
 {
-    if (c->task)
+    if (c->task || c->out.n)
         return -1; /* one at a time */
+    c->handled = c->ended = false;
     int64_t n = content_length(c);
     read_request_line(c);
     epc_cors_read(c);
@@ -197,8 +199,13 @@ static int on_body_end(struct epc_conn *c)
 {
     if (c->close)
         return 0;
-    if (c->body.failed || c->body_left)
+    /* Told again before the answer has gone: more came than the body, and lws would tell so for ever.
+     * Whoever does not wait for answers is sent away. */
+    if (c->ended || c->body.failed || c->body_left)
         return -1;
+    c->ended = true;
+    if (c->handled) /* there was no body */
+        return 0;
     handle(c);
     return 0;
 }

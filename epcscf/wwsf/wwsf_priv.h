@@ -73,6 +73,7 @@ struct epc_conn { /* one TLS connection, one request at a time */
     struct epc_buf body;
     size_t body_left;
     int refused;            /* status that is sent once the body is read; 0 = none */
+    bool handled, ended;    /* it has been passed on; lws has told the end of its body */
     char origin[EPC_ORIGIN_MAX]; /* the Origin header; "" = none, or too long */
     bool foreign;           /* it is one of wwsf.allowed_origins */
     struct epc_task *task;  /* answers later; NULL = none */

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import warnings
@@ -27,7 +28,7 @@ def free_port():
 class Server:
     """wwsf_server in a folder of its own; every test case starts one."""
 
-    def __init__(self, page=True, spoil=None):
+    def __init__(self, page=True, spoil=None, settings=(), pool=()):
         self.dir = tempfile.mkdtemp(prefix="epc-wwsf-")
         self.port = free_port()
         self.origin = f"https://127.0.0.1:{self.port}"
@@ -43,15 +44,33 @@ class Server:
                 with open(self.path("page", name), "w") as f:
                     f.write(text)
         self.write_users("alice", "bob")
+        if pool:
+            with open(self.path("pool.txt"), "w") as f:
+                f.writelines(f"{name}@ims.test sip:{name}@ims.test\n" for name in pool)
         if spoil:
             with open(self.path(spoil[0]), "w") as f:
                 f.write(spoil[1])
         self.log = open(self.path("log"), "w+")
-        self.process = subprocess.Popen([SERVER, self.dir, str(self.port)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.settings = settings
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([SERVER, self.dir, str(self.port), *self.settings],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+                                        text=True)
         if self.process.stdout.readline().strip() != "READY":
             raise RuntimeError(self.stop()[2])
         self.tls = ssl.create_default_context(cafile=self.path("cert.pem"))
+
+    def restart(self):
+        self.process.communicate("", timeout=20)
+        self.start()
+
+    def tool(self, *words, password=None):
+        """(exit status, output, errors) of what `epcscf --wwsf` does."""
+        done = subprocess.run([SERVER, "--tool", self.dir, *words], input=password, capture_output=True,
+                              text=True, timeout=20)
+        return done.returncode, done.stdout, done.stderr
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -121,11 +140,24 @@ def claims(token):
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
+def until(fn, what, seconds=15, pause=0.05):
+    end = time.monotonic() + seconds
+    while True:
+        got = fn()
+        if got:
+            return got
+        if time.monotonic() > end:
+            raise AssertionError(what)
+        time.sleep(pause)
+
+
 class Case(unittest.TestCase):
     page = True
+    settings = ()
+    pool = ()
 
     def setUp(self):
-        self.s = Server(self.page)
+        self.s = Server(self.page, settings=self.settings, pool=self.pool)
 
     def tearDown(self):
         status, self.counters, log = self.s.stop()
@@ -367,6 +399,298 @@ class Http(Case):
         token = json.loads(self.s.login()[2])["token"]
         head = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
         self.assertEqual(head["kid"], json.loads(body)["keys"][0]["kid"])
+
+
+def cookie_of(answer):
+    return answer[1]["Set-Cookie"].split(";")[0]
+
+
+class Accounts(Case):
+    def test_sessions_outlive_a_restart(self):
+        first = self.s.login()
+        self.s.restart()
+        again = self.s.post("/api/token", {}, Cookie=cookie_of(first))
+        self.assertEqual(again[0], 200)
+        self.assertEqual(claims(json.loads(again[2])["token"])["sub"], claims(json.loads(first[2])["token"])["sub"])
+
+    def test_two_requests_at_once_on_one_connection(self):
+        """Pipelining is not served; it must not mix up answers either."""
+        body = b'{"user":"alice","password":"alice-pass"}'
+        one = (f"POST /api/login HTTP/1.1\r\nHost: x\r\nOrigin: {self.s.origin}\r\nContent-Type: application/json"
+               f"\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+        self.s.raw(one + one, 1)
+        self.assertEqual(self.s.login()[0], 200)
+
+    def test_client_gone_before_the_answer(self):
+        body = b'{"user":"alice","password":"alice-pass"}'
+        head = (f"POST /api/login HTTP/1.1\r\nHost: x\r\nOrigin: {self.s.origin}\r\nContent-Type: application/json"
+                f"\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", self.s.port), timeout=5) as plain:
+                with self.s.tls.wrap_socket(plain, server_hostname="127.0.0.1") as s:
+                    s.sendall(head + body)
+        self.assertEqual(self.s.login()[0], 200)
+
+    def test_others_go_on(self):
+        """Many log-ins at once: each is answered, too many with 503 and Retry-After; others do not wait."""
+        answers = []
+
+        def one(i):
+            answers.append(self.s.login("alice" if i % 2 else "bob"))
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
+        for t in threads:
+            t.start()
+        self.assertEqual(self.s.ask("GET", "/api/config")[0], 200)
+        for t in threads:
+            t.join()
+        for status, headers, _ in answers:
+            self.assertIn(status, (200, 429, 503))
+            if status != 200:
+                self.assertGreaterEqual(int(headers["Retry-After"]), 1)
+        self.assertIn(200, [a[0] for a in answers])
+
+    def test_tool(self):
+        self.assertEqual(self.s.tool("user", "add", "carol", "impi=carol@ims.test", "impu=sip:carol@ims.test",
+                                     "display=Carol", password="carol-pass\n")[0], 0)
+        status, _, body = self.s.login("carol")
+        self.assertEqual((status, json.loads(body)["impi"]), (200, "carol@ims.test"))
+        cookie = cookie_of(self.s.login("carol"))
+        self.assertIn("carol\ttool\tcarol@ims.test\tsip:carol@ims.test\n", self.s.tool("user", "list")[1])
+        self.assertEqual(self.s.tool("user", "passwd", "carol", password="new-pass\n")[0], 0)
+        self.assertEqual(self.s.post("/api/token", {}, Cookie=cookie)[0], 401)
+        self.assertEqual(self.s.login("carol")[0], 401)
+        self.assertEqual(self.s.login("carol", "new-pass")[0], 200)
+        self.assertEqual(self.s.tool("user", "remove", "carol")[0], 0)
+        self.assertEqual(self.s.login("carol", "new-pass")[0], 401)
+
+    def test_tool_faults(self):
+        """Each says what, where and what to do."""
+        for words, password, want in (
+                (("user", "add", "alice", "impi=a@b", "impu=sip:a@b"), "x-pass\n", "user add alice: the name or"),
+                (("user", "add", "z", "impi=ab", "impu=sip:a@b"), "x-pass\n", "user@realm"),
+                (("user", "add", "z", "impi=a@b"), "x-pass\n", "impus"),
+                (("user", "add", "z", "mail=a@b"), "x-pass\n", "mail=a@b: is no option; write impi="),
+                (("user", "add", "z"), "", "no password on standard input; type it"),
+                (("user", "remove", "z"), None, "user remove z: there is none of that name; see"),
+                (("pool", "add", "x", "sip:x@y"), None, "x: is no IMPI; write user@realm"),
+                (("pool", "add", "x@y", "x@y"), None, "x@y: is no IMPU; write sip:"),
+                (("pool", "add", "alice@ims.test", "sip:q@ims.test"), None, "in use"),
+                (("pool", "import", "/nonexistent"), None, "pool-file-unreadable"),
+                (("key", "withdraw", "x"), None, "there is none")):
+            status, out, err = self.s.tool(*words, password=password)
+            self.assertEqual((status, out), (1, ""), words)
+            self.assertIn(want, err)
+        self.assertEqual(self.s.tool("user", "ad")[0], 64)
+        self.assertEqual(self.s.tool("user", "add")[0], 64)
+        self.assertIn("user add", self.s.tool("help")[1])
+
+
+class Pool(Case):
+    settings = ("guests=1", "life=600", "margin=60")
+    pool = ("g1", "g2")
+
+    def guest(self, **more):
+        return self.s.post("/api/guest", more)
+
+    def test_guests(self):
+        one, two = self.guest(), self.guest(plmn="26201")
+        a, b = json.loads(one[2]), json.loads(two[2])
+        self.assertEqual((one[0], two[0]), (200, 200))
+        self.assertEqual({a["impi"], b["impi"]}, {"g1@ims.test", "g2@ims.test"})
+        for j in (a, b):
+            self.assertEqual(j["impus"], ["sip:" + j["impi"]])  # exactly one, the pair that was provisioned
+            c = claims(j["token"])
+            self.assertEqual((c["impi"], c["impu"]), (j["impi"], j["impus"]))
+            self.assertEqual((j["pool"], j["guest"], j["digest"], j["display_name"]), (True, True, False, ""))
+        self.assertEqual(b["epcscf"], ["wss://two.ims.test:8443/ws"])
+        self.assertNotEqual(claims(a["token"])["sub"], claims(b["token"])["sub"])
+        status, headers, body = self.guest()
+        self.assertEqual(status, 503)
+        self.assertIn(int(headers["Retry-After"]), range(600, 661))
+        self.assertEqual(json.loads(body), {"error": "no identity is free"})
+        self.assertNotIn("Set-Cookie", headers)
+        # A fresh token is for the same identity.
+        again = self.s.post("/api/token", {}, Cookie=cookie_of(one))
+        self.assertEqual(json.loads(again[2])["impi"], a["impi"])
+        # Log-out alone frees nothing: the token is still good.
+        self.assertEqual(self.s.post("/api/logout", {}, Cookie=cookie_of(one))[0], 204)
+        self.assertEqual(self.guest()[0], 503)
+        self.assertEqual(self.s.post("/api/token", {}, Cookie=cookie_of(one))[0], 401)
+        self.assertIn("g1@ims.test\tsip:g1@ims.test\tfile\t", self.s.tool("pool", "list")[1])
+
+    def test_user_of_the_pool(self):
+        self.assertEqual(self.s.tool("user", "add", "web", "display=Web", password="web-pass\n")[0], 0)
+        one, two = self.s.login("web"), self.s.login("web")
+        a, b = json.loads(one[2]), json.loads(two[2])
+        self.assertEqual(a["impi"], b["impi"])
+        self.assertEqual((a["pool"], a["guest"], a["display_name"]), (True, False, "Web"))
+        self.assertIs(json.loads(self.s.login()[2])["pool"], False)
+
+    def test_guest_limit(self):
+        answers = [self.guest() for _ in range(12)]
+        self.assertEqual([a[0] for a in answers], [200, 200] + [503] * 8 + [429] * 2)
+        self.assertEqual(self.s.login()[0], 200)
+
+    def test_pool_grows(self):
+        self.guest(), self.guest()
+        self.assertEqual(self.guest()[0], 503)
+        with open(self.s.path("pool.txt"), "a") as f:
+            f.write("g3@ims.test sip:g3@ims.test\n")
+        self.assertEqual(self.s.tool("pool", "add", "g4@ims.test", "sip:g4@ims.test")[0], 0)
+        until(lambda: "g3@" in self.s.tool("pool", "list")[1], "the file was not read again")
+        got = {json.loads(self.guest()[2])["impi"] for _ in range(2)}
+        self.assertEqual(got, {"g3@ims.test", "g4@ims.test"})
+
+    def test_restart_keeps_leases(self):
+        one = self.guest()
+        self.s.restart()
+        self.assertEqual(json.loads(self.s.post("/api/token", {}, Cookie=cookie_of(one))[2])["impi"],
+                         json.loads(one[2])["impi"])
+        self.assertEqual([self.guest()[0], self.guest()[0]], [200, 503])
+
+    def test_client_gone(self):
+        """A guest who did not wait for the answer keeps nothing open."""
+        head = (f"POST /api/guest HTTP/1.1\r\nHost: x\r\nOrigin: {self.s.origin}\r\nContent-Type: application/json"
+                "\r\nContent-Length: 2\r\n\r\n{}").encode()
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", self.s.port), timeout=5) as plain:
+                with self.s.tls.wrap_socket(plain, server_hostname="127.0.0.1") as s:
+                    s.sendall(head)
+        self.assertEqual(self.s.login()[0], 200)
+
+
+class PoolRevoked(Case):
+    settings = ("guests=1", "revoke=1")
+    pool = ("g1",)
+
+    def test_lent_again_at_once(self):
+        one = self.s.post("/api/guest", {})
+        self.assertEqual(self.s.post("/api/logout", {}, Cookie=cookie_of(one))[0], 204)
+        self.assertIn("returned=g1@ims.test", self.s.log_text())
+        two = until(lambda: (a := self.s.post("/api/guest", {}))[0] == 200 and a, "not lent again", 5, 0.5)
+        old, new = claims(json.loads(one[2])["token"]), claims(json.loads(two[2])["token"])
+        self.assertEqual(new["impi"], "g1@ims.test")
+        self.assertGreater(new["iat"], old["iat"])  # what tells the revoked tokens from the new ones
+
+
+class NoGuests(Case):
+    pool = ("g1",)
+
+    def test_no_guests(self):
+        self.assertEqual(self.s.post("/api/guest", {})[0], 404)
+        self.assertIs(json.loads(self.s.ask("GET", "/api/config")[2])["guests"], False)
+
+
+class Keys(Case):
+    settings = ("publish=1",)
+
+    def keys(self):
+        return [k["kid"] for k in json.loads(self.s.ask("GET", "/.well-known/jwks.json")[2])["keys"]]
+
+    def signer(self):
+        token = json.loads(self.s.login()[2])["token"]
+        return json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["kid"]
+
+    def test_rotation(self):
+        first = self.signer()
+        self.assertEqual(self.keys(), [first])
+        self.assertEqual(self.s.tool("key", "rotate")[0], 0)
+        both = until(lambda: len(self.keys()) == 2 and self.keys(), "the new key was not published")
+        with open(self.s.path("jwks.json")) as f:
+            self.assertEqual([k["kid"] for k in json.load(f)["keys"]], both)
+        second = [k for k in both if k != first][0]
+        until(lambda: self.signer() == second, "the new key does not sign")
+        self.assertEqual(set(self.keys()), {first, second})  # tokens of the first are good still
+        self.s.restart()
+        self.assertEqual(self.signer(), second)
+        # The key of the file does not come back by a restart; withdrawn it is gone at once.
+        self.assertEqual(self.s.tool("key", "withdraw", first)[0], 0)
+        until(lambda: self.keys() == [second], "the first key was not withdrawn")
+        self.s.restart()
+        self.assertEqual(self.keys(), [second])
+        status, _, err = self.s.tool("key", "withdraw", second)
+        self.assertEqual(status, 1)
+        self.assertIn("no other key could sign", err)
+
+    def test_key_set_is_public(self):
+        headers = self.s.ask("GET", "/.well-known/jwks.json", headers={"Origin": "https://any.test"})[1]
+        self.assertEqual(headers["Access-Control-Allow-Origin"], "*")
+        self.assertIsNone(headers["Access-Control-Allow-Credentials"])
+        self.assertRegex(headers["Cache-Control"], r"^max-age=\d+$")
+
+
+class Cors(Case):
+    FRIEND = "https://www.friend.test"
+    settings = (f"origin={FRIEND}", "origin=https://other.friend.test:8443", "guests=1")
+    pool = ("g1",)
+
+    def preflight(self, path, origin=None, method="POST", headers="content-type"):
+        h = {"Origin": origin or self.FRIEND, "Access-Control-Request-Method": method}
+        if headers is not None:
+            h["Access-Control-Request-Headers"] = headers
+        return self.s.ask("OPTIONS", path, headers=h)
+
+    def test_preflight(self):
+        for origin in (self.FRIEND, "https://other.friend.test:8443"):
+            status, headers, body = self.preflight("/api/login", origin)
+            self.assertEqual((status, body), (204, b""))
+            self.assertEqual(headers["Access-Control-Allow-Origin"], origin)
+            self.assertEqual(headers["Access-Control-Allow-Credentials"], "true")
+            self.assertEqual(headers["Access-Control-Allow-Methods"], "POST")
+            self.assertEqual(headers["Access-Control-Allow-Headers"].lower(), "content-type")
+            self.assertGreater(int(headers["Access-Control-Max-Age"]), 0)
+            self.assertIn("Origin", headers["Vary"])
+        self.assertEqual(self.preflight("/api/config", method="GET", headers=None)[0], 204)
+
+    def test_preflight_refused(self):
+        for origin in ("https://evil.test", "null", "https://www.friend.test.evil.test", "https://www.friend.test:444",
+                       "http://www.friend.test", "https://WWW.friend.test", "https://friend.test",
+                       "https://www.friend.test/", "https://xwww.friend.test", "https://www.friend.tes"):
+            status, headers, _ = self.preflight("/api/login", origin)
+            self.assertEqual(status, 403, origin)
+            self.assertIsNone(headers["Access-Control-Allow-Origin"], origin)
+            self.assertIsNone(headers["Access-Control-Allow-Credentials"], origin)
+            self.assertIn("Origin", headers["Vary"])
+        self.assertEqual(self.preflight("/api/login", method="DELETE")[0], 403)
+        self.assertEqual(self.preflight("/api/login", headers="content-type, authorization")[0], 403)
+        self.assertEqual(self.preflight("/api/nothing")[0], 404)
+        self.assertEqual(self.preflight("/")[0], 405)
+        self.assertEqual(self.s.ask("OPTIONS", "/api/login")[0], 405)
+        self.assertEqual(self.s.ask("OPTIONS", "/api/login", headers={"Origin": self.FRIEND})[0], 405)
+
+    def test_log_in_from_elsewhere(self):
+        answer = self.s.post("/api/login", {"user": "alice", "password": "alice-pass"}, Origin=self.FRIEND)
+        status, headers, _ = answer
+        self.assertEqual(status, 200)
+        self.assertEqual(headers["Access-Control-Allow-Origin"], self.FRIEND)
+        self.assertEqual(headers["Access-Control-Allow-Credentials"], "true")
+        self.assertEqual(headers["Vary"], "Origin")
+        self.assertRegex(headers["Set-Cookie"], r"^__Host-wwsf-x=[0-9a-f]{64};.*SameSite=None.*Partitioned")
+        cookie = cookie_of(answer)
+        self.assertEqual(self.s.post("/api/token", {}, Cookie=cookie, Origin=self.FRIEND)[0], 200)
+        # Good for that page alone: not for another that is allowed, nor for our own.
+        self.assertEqual(self.s.post("/api/token", {}, Cookie=cookie,
+                                     Origin="https://other.friend.test:8443")[0], 401)
+        own = cookie.replace("__Host-wwsf-x", COOKIE)
+        self.assertEqual(self.s.post("/api/token", {}, Cookie=own)[0], 401)
+        self.assertEqual(self.s.post("/api/token", {}, Cookie=cookie)[0], 401)
+        self.assertEqual(self.s.post("/api/logout", {}, Cookie=cookie, Origin=self.FRIEND)[0], 204)
+        self.assertEqual(self.s.post("/api/token", {}, Cookie=cookie, Origin=self.FRIEND)[0], 401)
+
+    def test_protection_stays(self):
+        ok = {"user": "alice", "password": "alice-pass"}
+        status, headers, _ = self.s.post("/api/login", ok, Origin="https://evil.test")
+        self.assertEqual(status, 403)
+        self.assertIsNone(headers["Access-Control-Allow-Origin"])
+        self.assertEqual(headers["Vary"], "Origin")
+        self.assertEqual(self.s.post("/api/login", ok, Origin=self.FRIEND, Content_Type="text/plain")[0], 415)
+        # A refusal may be read by the page that it is for.
+        status, headers, _ = self.s.post("/api/login", {"user": "alice", "password": "no"}, Origin=self.FRIEND)
+        self.assertEqual((status, headers["Access-Control-Allow-Origin"]), (401, self.FRIEND))
+        self.assertEqual(headers["Access-Control-Expose-Headers"], "Retry-After")
+        self.assertIsNone(self.s.ask("GET", "/", headers={"Origin": self.FRIEND})[1]["Access-Control-Allow-Origin"])
+        self.assertEqual(self.s.ask("GET", "/api/config", headers={"Origin": self.FRIEND})[1]
+                         ["Access-Control-Allow-Origin"], self.FRIEND)
 
 
 class NoPage(Case):
