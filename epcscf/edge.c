@@ -52,6 +52,8 @@ static void on_flow_closed(void *arg, struct epc_flow *flow, enum epc_flow_end w
     epc_sip_flow_closed(e->sip, id);
     epc_sessions_flow_closed(e->sessions, id);
     epc_reg_flow_closed(e->reg, id);
+    if (!epc_reg_by_flow(e->reg, id))
+        epc_sip_flow_forget(e->sip, id);
 }
 
 static const struct epc_wss_handler wss_handler = {on_flow_opened, on_flow_message, on_flow_closed};
@@ -83,12 +85,30 @@ static void on_ack(void *arg, enum epc_leg from, uint64_t flow_id, msg_t *msg)
     epc_sessions_ack(e->sessions, from, flow_id, msg);
 }
 
-static const struct epc_sip_handler sip_handler = {on_request, on_ack};
+static void on_lost(void *arg, struct epc_sip_in *in)
+{
+    struct epc_edge *e = arg;
+    epc_sessions_lost(e->sessions, in);
+}
+
+static const struct epc_sip_handler sip_handler = {on_request, on_ack, on_lost};
 
 static void on_registration_gone(void *arg, const struct epc_binding *b, const char *why)
 {
     struct epc_edge *e = arg;
     epc_sessions_registration_gone(e->sessions, b->flow_id, why);
+    if (!e->wss || !epc_wss_flow(e->wss, b->flow_id))
+        epc_sip_flow_forget(e->sip, b->flow_id);
+}
+
+/* The same instance on another connection: first its tokens, then what is routed by them. */
+static void on_registration_moved(void *arg, uint64_t old_flow_id, uint64_t new_flow_id)
+{
+    struct epc_edge *e = arg;
+    epc_log(EPC_LOG_INFO, "edge", "event=flow-moved flow=%llx now=%llx", (unsigned long long)old_flow_id,
+            (unsigned long long)new_flow_id);
+    epc_sip_flow_moved(e->sip, old_flow_id, new_flow_id);
+    epc_sessions_flow_moved(e->sessions, old_flow_id, new_flow_id);
 }
 
 static bool on_token_end(void *arg, uint64_t flow_id)
@@ -140,6 +160,7 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const 
         return err;
     }
     epc_reg_on_gone(e->reg, on_registration_gone, e);
+    epc_reg_on_moved(e->reg, on_registration_moved, e);
     epc_reg_on_token_end(e->reg, on_token_end, e);
     epc_sip_set_wss(e->sip, e->wss);
     epc_reg_set_wss(e->reg, e->wss);
@@ -169,6 +190,7 @@ void epc_edge_destroy(struct epc_edge *e)
     if (e->sessions)
         epc_sessions_release_all(e->sessions, "Server going down");
     epc_wss_destroy(e->wss);
+    e->wss = NULL;
     if (e->sip)
         epc_sip_set_wss(e->sip, NULL);
     if (e->sessions)

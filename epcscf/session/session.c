@@ -122,6 +122,15 @@ static void unlink_from_flow(struct epc_session *s)
     s->flow_prev = NULL;
 }
 
+bool session_to_flow(struct epc_session *s, uint64_t flow_id)
+{
+    epc_hash_del(&s->ss->calls, &s->node);
+    unlink_from_flow(s);
+    s->flow_id = flow_id;
+    epc_hash_add(&s->ss->calls, &s->node, call_hash(s->flow_id, s->call_id));
+    return link_to_flow(s);
+}
+
 static void session_free(void *obj)
 {
     struct epc_session *s = obj;
@@ -162,9 +171,11 @@ struct epc_session *session_new(struct epc_sessions *ss, struct epc_sip_in *in)
 
 void session_check_end(struct epc_session *s)
 {
-    if (s->state != CALL_ENDING || s->transfers || s->active || s->queue || s->running || s->freeing)
+    if (s->state != CALL_ENDING || s->transfers || s->active || s->queue || s->running || s->freeing ||
+        s->bye_due)
         return;
     s->freeing = true;
+    session_set_held(s, false);
     epc_timer_stop(s->ss->shard, &s->grace);
     epc_hash_del(&s->ss->calls, &s->node);
     unlink_from_flow(s);
@@ -286,33 +297,16 @@ static struct flow_calls *calls_of(struct epc_sessions *ss, uint64_t flow_id)
     return n ? EPC_CONTAINER(n, struct flow_calls, node) : NULL;
 }
 
-static void release_flow(struct epc_sessions *ss, uint64_t flow_id, enum release_side side,
-                         const struct epc_cause *cause, const char *reason)
+void sessions_of_flow(struct epc_sessions *ss, uint64_t flow_id,
+                      void (*fn)(struct epc_session *s, void *arg), void *arg)
 {
     struct flow_calls *f = calls_of(ss, flow_id);
     struct epc_session *next;
     /* A call unlinks itself, and the last one frees the list's head: hold on to the next call only. */
     for (struct epc_session *s = f ? f->first : NULL; s; s = next) {
         next = s->flow_next;
-        session_release(s, side, cause, reason);
+        fn(s, arg);
     }
-}
-
-void epc_sessions_flow_closed(struct epc_sessions *ss, uint64_t flow_id)
-{
-    struct epc_cause cause;
-    epc_cause_set(&cause, 480, "RFC 5626 5.3.1", "connection to the WIC lost");
-    release_flow(ss, flow_id, RELEASE_CORE_ONLY, &cause,
-                 "SIP;cause=503;text=\"Connection to the user lost\"");
-}
-
-void epc_sessions_registration_gone(struct epc_sessions *ss, uint64_t flow_id, const char *why)
-{
-    struct epc_cause cause;
-    char reason[160];
-    epc_cause_set(&cause, 480, "TS 24.229 5.2.8", "registration ended: %s", why);
-    snprintf(reason, sizeof reason, "SIP;cause=480;text=\"Registration ended\"");
-    release_flow(ss, flow_id, RELEASE_BOTH, &cause, reason);
 }
 
 bool epc_sessions_busy(struct epc_sessions *ss, uint64_t flow_id)
@@ -350,6 +344,7 @@ static void destroy_one(struct epc_hnode *node, void *arg)
     (void)arg;
     if (s->state != CALL_ENDING)
         call_event(s, CALL_EV_RELEASE);
+    s->bye_due = false;
     session_drop_jobs(s);
     while (s->transfers)
         transfer_end(s->transfers);
@@ -390,7 +385,7 @@ static void view_one(struct epc_hnode *node, void *arg)
     const struct each *e = arg;
     e->fn(&(struct epc_session_view){.call_id = s->call_id,
                                      .impu = s->impu ? s->impu : "",
-                                     .state = call_state_name(s->state),
+                                     .state = s->held ? "held" : call_state_name(s->state),
                                      .originating = s->originating,
                                      .flow_id = s->flow_id,
                                      .age_ms = epc_now_ms() - s->started_ms},

@@ -34,9 +34,18 @@ void epc_sessions_set_wss(struct epc_sessions *ss, struct epc_wss *w);
 void epc_sessions_request(struct epc_sessions *ss, struct epc_sip_in *in);
 /** ACK for a 2xx; @p msg gives. */
 void epc_sessions_ack(struct epc_sessions *ss, enum epc_leg from, uint64_t flow_id, msg_t *msg);
-/** The flow is gone (after epc_sip_flow_closed()): its calls are released towards the core. */
+/** The flow is gone (after epc_sip_flow_closed(), before the registration is told). Calls that are up
+ *  are held with their media while the registration is in grace (registration.flow_loss_grace_ms);
+ *  the others are released towards the core. */
 void epc_sessions_flow_closed(struct epc_sessions *ss, uint64_t flow_id);
-/** The registration of that flow ended: its calls are released both ways (TS 24.229 5.2.8). */
+/** The same WIC goes on with another flow of this shard (after epc_sip_flow_moved()): so do its calls
+ *  that are up. One that the other side has ended meanwhile is ended with the WIC, too. */
+void epc_sessions_flow_moved(struct epc_sessions *ss, uint64_t old_flow_id, uint64_t new_flow_id);
+/** A request of the core's in a dialog, for a flow that is gone (struct epc_sip_handler `lost`): BYE ends
+ *  a held call, all else is put off (500 with Retry-After), without a held call 481. */
+void epc_sessions_lost(struct epc_sessions *ss, struct epc_sip_in *in);
+/** The registration of that flow ended: its calls are released both ways (TS 24.229 5.2.8), held ones
+ *  towards the core with Reason: SIP;cause=503 (5.2.8.1). */
 void epc_sessions_registration_gone(struct epc_sessions *ss, uint64_t flow_id, const char *why);
 /** Are there calls on that flow? */
 bool epc_sessions_busy(struct epc_sessions *ss, uint64_t flow_id);

@@ -82,6 +82,8 @@ struct epc_session {
     char *icid, *impu, *called_party;
     bool answered;            /* a 2xx was relayed */
     bool running;             /* session_run() is on the call stack */
+    bool held;                /* confirmed, and the WIC's connection is lost: it may come back */
+    bool bye_due;             /* ended meanwhile: the WIC hears of it when it comes back */
 
     struct job *queue, **queue_tail, *active;
     struct transfer *transfers;
@@ -162,6 +164,20 @@ static inline enum epc_leg caller_leg(const struct epc_session *s)
     return s->originating ? EPC_LEG_WIC : EPC_LEG_CORE;
 }
 
+/** @p fn may end @p s. */
+void sessions_of_flow(struct epc_sessions *ss, uint64_t flow_id,
+                      void (*fn)(struct epc_session *s, void *arg), void *arg);
+/** The call is another flow's from here on. False: out of memory, the call is in no flow's list. */
+bool session_to_flow(struct epc_session *s, uint64_t flow_id);
+
+/* ---- moved.c: calls that outlive their connection ------------------------------------------------------ */
+
+void session_set_held(struct epc_session *s, bool held);
+/** What a request in the dialog of a held call is answered with. */
+void held_cause(struct epc_cause *cause);
+/** Its flow may have moved on while the call was still being set up. */
+void session_follow_flow(struct epc_session *s);
+
 /* ---- transfer.c: one request through and its responses back --------------------------------------------- */
 
 struct transfer *transfer_new(struct epc_sessions *ss, struct epc_session *s, struct epc_sip_in *in);
@@ -170,6 +186,8 @@ void transfer_start(struct transfer *x, const struct epc_binding *b); /* outside
 bool transfer_send(struct transfer *x, msg_t **msg);
 void transfer_refuse(struct transfer *x, const struct epc_cause *cause);
 void transfer_end(struct transfer *x);
+/** Has this method a meaning only inside a dialog that an INVITE made? */
+bool needs_call(sip_method_t m);
 void transfer_check_end(struct transfer *x);
 void job_request(struct epc_session *s, struct job *j);
 void job_response(struct epc_session *s, struct job *j);
@@ -218,7 +236,9 @@ void media_release(struct epc_session *s);
 
 /* ---- release.c ---------------------------------------------------------------------------------------------- */
 
-enum release_side { RELEASE_BOTH, RELEASE_CORE_ONLY };
+enum release_side { RELEASE_BOTH, RELEASE_CORE_ONLY, RELEASE_WIC_ONLY };
+/** Answer what is under way and waits for an answer with @p cause, cancel its INVITEs. */
+void session_end_transfers(struct epc_session *s, const struct epc_cause *cause, const char *reason);
 /** End the call ourselves, whatever its state (calls.md 8): CANCEL or BYE with @p reason (value of a
  *  Reason header), @p cause to the INVITE's sender if it still waits. */
 void session_release(struct epc_session *s, enum release_side side, const struct epc_cause *cause,

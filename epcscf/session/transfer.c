@@ -98,7 +98,7 @@ static void restart_timer_c(struct transfer *x)
 
 bool transfer_send(struct transfer *x, msg_t **msg)
 {
-    struct epc_sip_dest dest = {.leg = other_leg(x->from), .flow_id = epc_sip_in_flow(x->in)};
+    struct epc_sip_dest dest = {.leg = other_leg(x->from), .flow_id = x->s ? x->s->flow_id : epc_sip_in_flow(x->in)};
     enum epc_err err = epc_sip_out_send(&x->out, x->ss->sip, &dest, msg, on_response, x);
     if (err == EPC_OK) {
         restart_timer_c(x);
@@ -106,7 +106,9 @@ bool transfer_send(struct transfer *x, msg_t **msg)
     }
     struct epc_cause cause;
     x->out = NULL;
-    if (err == EPC_ENOENT)
+    if (err == EPC_ENOENT && x->s && x->s->held)
+        held_cause(&cause);
+    else if (err == EPC_ENOENT)
         epc_cause_set(&cause, x->in_dialog ? 481 : 430, "RFC 5626 5.3.1", "connection to the WIC is gone");
     else if (err == EPC_EPROTO)
         epc_cause_set(&cause, 404, "RFC 3261 16.5", "no usable next hop");
@@ -161,11 +163,20 @@ static void relay(struct transfer *x, msg_t **msg, int status)
     epc_sip_in_forward(x->in, msg);
 }
 
+/* A request of the core's in a dialog that its WIC's connection did not live to see answered. */
+static bool cut_off(const struct transfer *x)
+{
+    return x->from == EPC_LEG_CORE && x->in_dialog && x->s && x->s->answered && x->ss->wss &&
+           !epc_wss_flow(x->ss->wss, x->s->flow_id);
+}
+
 static void local_failure(struct transfer *x, int status)
 {
-    struct epc_cause cause;
+    struct epc_cause cause = {0};
     if (status == 408 && x->cancelled)
         epc_cause_set(&cause, 487, "RFC 3261 9.1", "Request Terminated");
+    else if (cut_off(x))
+        held_cause(&cause);
     else if (status == 408)
         epc_cause_set(&cause, 408, "RFC 3261 16.7", "%s did not answer",
                       x->from == EPC_LEG_WIC ? "the core" : "the WIC");
@@ -249,6 +260,12 @@ static void response_ready(struct epc_session *s, struct job *j, const struct ep
         return;
     }
     const sip_t *sip = sip_object(j->msg);
+    if (x->finished && x->method == sip_method_invite && status / 100 == 2 &&
+        epc_sip_in_final_status(x->in) / 100 != 2) { /* given up while the gateway was asked */
+        dialog_ack_and_bye(s, j->from, sip, sip->sip_cseq->cs_seq, x->initial, "SIP;cause=487");
+        session_job_done(s);
+        return;
+    }
     bool dialog = status > 100 && sip->sip_to->a_tag;
     if (x->initial)
         dialog_from_response(s, sip, status);
@@ -256,8 +273,10 @@ static void response_ready(struct epc_session *s, struct job *j, const struct ep
         dialog_seen_target(s, j->from, x->method, sip);
     relay(x, &j->msg, status);
     if (x->initial && s->state != CALL_ENDING) {
-        if (status / 100 == 2)
+        if (status / 100 == 2) {
             call_event(s, CALL_EV_ANSWERED);
+            session_follow_flow(s);
+        }
         else if (status < 200 && dialog)
             call_event(s, CALL_EV_EARLY);
     }
@@ -435,8 +454,7 @@ static void refuse(struct epc_sip_in *in, int status, const char *spec, const ch
     epc_sip_in_release(in);
 }
 
-/* Which methods have a meaning only inside a dialog that an INVITE made? */
-static bool needs_call(sip_method_t m)
+bool needs_call(sip_method_t m)
 {
     return m == sip_method_invite || m == sip_method_bye || m == sip_method_prack ||
            m == sip_method_update;

@@ -324,7 +324,7 @@ static void take_request(struct epc_sip *s, msg_t *msg, sip_t *sip)
     uint64_t flow_id = 0;
     bool is_ack = sip->sip_request->rq_method == sip_method_ack;
     int status = epc_sip_check_request(msg, &c, extra);
-    enum epc_err token = status ? EPC_ENOENT : epc_sip_pop_routes(s, msg, &flow_id);
+    enum epc_err token = status ? EPC_ENOENT : epc_sip_pop_routes(s, msg, 0, &flow_id);
     if (is_ack) {
         if (status || token)
             msg_destroy(msg); /* of a request that we refused, or for nobody */
@@ -354,7 +354,9 @@ static void take_request(struct epc_sip *s, msg_t *msg, sip_t *sip)
         take_own(s, in);
     else if (!s->wss || !epc_wss_flow(s->wss, flow_id)) {
         epc_count(EPC_C_SIP_FLOW_GONE);
-        if (in_dialog)
+        if (in_dialog && s->h->lost)
+            s->h->lost(s->arg, in);
+        else if (in_dialog)
             finish(in, 481, "flow is gone", NULL);
         else
             finish(in, s->cfg->no_outbound_480 ? 480 : 430, "flow is gone", NULL);

@@ -108,6 +108,8 @@ enum epc_err epc_sip_create(struct epc_sip **out, struct epc_shard *sh, const st
     if (!err)
         err = epc_hash_init(&s->by_flow, ref_eq);
     if (!err)
+        err = epc_sip_moved_init(s);
+    if (!err)
         err = read_trusted(s);
     if (!err)
         err = epc_sip_core_open(s);
@@ -133,6 +135,7 @@ void epc_sip_destroy(struct epc_sip *s)
     epc_hash_free(&s->wic_out);
     epc_hash_free(&s->core_out);
     epc_hash_free(&s->by_flow);
+    epc_sip_moved_free(s);
     epc_sip_token_free(s);
     free(s->trusted);
     free(s);

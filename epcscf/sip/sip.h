@@ -26,7 +26,7 @@ enum epc_leg { EPC_LEG_WIC, EPC_LEG_CORE };
 struct epc_sip_handler {
     /** A new request, except ACK and CANCEL. Already checked: grammar, sanity, Max-Forwards (483),
      *  message size, Proxy-Require (420); on the core leg: trusted source, flow token (403) and
-     *  live flow (430 or 480 for an initial request, 481 in a dialog); on the WIC leg: the token of
+     *  live flow (430 or 480 for an initial request, in a dialog `lost`); on the WIC leg: the token of
      *  an in-dialog Route is this flow's own (403). Our own Route entries are popped.
      *  The handler answers @p in, now or later, and ends it with epc_sip_in_release(). 100 Trying
      *  for INVITE has been sent. A NOTIFY of the core's without a token of ours comes with flow 0: it
@@ -34,6 +34,9 @@ struct epc_sip_handler {
     void (*request)(void *arg, struct epc_sip_in *in);
     /** ACK for a 2xx. @p msg gives (msg_destroy() or pass it on). Own Routes popped. */
     void (*ack)(void *arg, enum epc_leg from, uint64_t flow_id, msg_t *msg);
+    /** A request of the core's in a dialog, for a flow that is gone: the dialog may be waiting for its
+     *  WIC to come back. Answers and releases @p in. NULL: 481 is answered. */
+    void (*lost)(void *arg, struct epc_sip_in *in);
 };
 
 /** @param token_key 32 octets, the same for all shards (flow tokens). All pointers borrowed for the
@@ -50,6 +53,16 @@ void epc_sip_from_wic(struct epc_sip *s, struct epc_flow *flow, const char *msg,
 /** The flow is gone: its client transactions end with 408 (callback), its server transactions stay
  *  usable and send nowhere. Call before the rooms above are told. */
 void epc_sip_flow_closed(struct epc_sip *s, uint64_t flow_id);
+/** The same WIC goes on with another flow of this shard: tokens of the old one (Route from the WIC,
+ *  requests from the core) mean the new one from here on, and so do those of all that the old one stood
+ *  for. At most 16 earlier flows are remembered for one. Transactions stay with their own flow.
+ *  Out of memory: logged, and old tokens mean nothing. */
+void epc_sip_flow_moved(struct epc_sip *s, uint64_t old_flow_id, uint64_t new_flow_id);
+/** What that flow is called now: itself unless it has moved. */
+uint64_t epc_sip_flow_now(const struct epc_sip *s, uint64_t flow_id);
+/** The flow is closed and its registration has gone: nobody will come back for it. Tokens of the
+ *  flows that it stood for mean nothing any more. Harmless for a flow that stood for none. */
+void epc_sip_flow_forget(struct epc_sip *s, uint64_t flow_id);
 
 /* ---- server transactions ------------------------------------------------------------------ */
 

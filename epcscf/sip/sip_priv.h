@@ -42,6 +42,7 @@ struct epc_sip {
     struct epc_hash wic_out;  /**< by branch */
     struct epc_hash core_out; /**< by branch: for responses that nta no longer matches */
     struct epc_hash by_flow;
+    struct epc_hash moved, moved_to; /**< moved.c */
     struct tx_link *ins, *outs;
     struct epc_addr *trusted;
     size_t n_trusted;
@@ -130,13 +131,18 @@ bool epc_sip_check_response(msg_t *msg);
 unsigned epc_sip_count_headers(const char *p, size_t n);
 
 /* token.c */
-/** Pop our own entries off the top of Route. EPC_OK: *flow_id from the token; EPC_ENOENT: no token
- *  there; EPC_EAUTH: a token that does not verify, or tokens of two flows. */
-enum epc_err epc_sip_pop_routes(struct epc_sip *s, msg_t *msg, uint64_t *flow_id);
+/** Pop our own entries off the top of Route. EPC_OK: *flow_id from the token, as the flow is called
+ *  now; EPC_ENOENT: no token there; EPC_EAUTH: a token that does not verify, or tokens of two flows.
+ *  @p own the sender's flow: its own token names it whatever came after it; 0 on the core leg. */
+enum epc_err epc_sip_pop_routes(struct epc_sip *s, msg_t *msg, uint64_t own, uint64_t *flow_id);
 #define EPC_SIP_TOKEN_LEN 40
 void epc_sip_token_make(const struct epc_sip *s, uint64_t flow_id, char out[EPC_SIP_TOKEN_LEN]);
 enum epc_err epc_sip_token_init(struct epc_sip *s, const unsigned char key[32]) EPC_MUST_CHECK;
 void epc_sip_token_free(struct epc_sip *s);
+
+/* moved.c */
+enum epc_err epc_sip_moved_init(struct epc_sip *s) EPC_MUST_CHECK;
+void epc_sip_moved_free(struct epc_sip *s);
 
 /* core.c */
 enum epc_err epc_sip_core_open(struct epc_sip *s) EPC_MUST_CHECK;

@@ -121,22 +121,31 @@ static bool is_ours(const struct epc_sip *s, const url_t *uri)
            port_is(uri, s->cfg->public_port, s->cfg->public_port);
 }
 
+static enum epc_err uri_flow(const struct epc_sip *s, const url_t *uri, uint64_t own, uint64_t *flow_id)
+{
+    uint64_t id;
+    if (!is_ours(s, uri) || !uri->url_user || !uri->url_user[0])
+        return EPC_ENOENT;
+    enum epc_err err = token_read(s, uri->url_user, &id);
+    if (err == EPC_OK)
+        *flow_id = id == own ? id : epc_sip_flow_now(s, id);
+    return err;
+}
+
 enum epc_err epc_sip_token_flow(const struct epc_sip *s, const url_t *uri, uint64_t *flow_id)
 {
     EPC_ASSERT_OWNER(s->sh);
-    if (!is_ours(s, uri) || !uri->url_user || !uri->url_user[0])
-        return EPC_ENOENT;
-    return token_read(s, uri->url_user, flow_id);
+    return uri_flow(s, uri, 0, flow_id);
 }
 
-enum epc_err epc_sip_pop_routes(struct epc_sip *s, msg_t *msg, uint64_t *flow_id)
+enum epc_err epc_sip_pop_routes(struct epc_sip *s, msg_t *msg, uint64_t own, uint64_t *flow_id)
 {
     sip_t *sip = epc_sip_of(msg);
     enum epc_err found = EPC_ENOENT;
     uint64_t first = 0;
     while (sip->sip_route && is_ours(s, sip->sip_route->r_url)) {
         uint64_t id = 0;
-        enum epc_err e = epc_sip_token_flow(s, sip->sip_route->r_url, &id);
+        enum epc_err e = uri_flow(s, sip->sip_route->r_url, own, &id);
         if (e == EPC_EAUTH || (e == EPC_OK && found == EPC_OK && id != first))
             return EPC_EAUTH;
         if (e == EPC_OK) {

@@ -98,7 +98,7 @@ static void take_ack(struct epc_sip *s, uint64_t flow_id, msg_t *msg)
         return;
     }
     uint64_t token_flow = flow_id;
-    enum epc_err err = epc_sip_pop_routes(s, msg, &token_flow);
+    enum epc_err err = epc_sip_pop_routes(s, msg, flow_id, &token_flow);
     if (err == EPC_EAUTH || token_flow != flow_id) {
         epc_count(EPC_C_SIP_WIC_STRAY);
         msg_destroy(msg);
@@ -118,7 +118,7 @@ static void take_request(struct epc_sip *s, struct epc_flow *flow, msg_t *msg)
         msg_destroy(msg);
         return;
     }
-    enum epc_err err = epc_sip_pop_routes(s, msg, &token_flow);
+    enum epc_err err = epc_sip_pop_routes(s, msg, flow_id, &token_flow);
     in = epc_sip_in_new(s, EPC_LEG_WIC, flow_id, msg, NULL);
     if (!in) {
         answer(s, flow_id, sip, 500, NULL, NULL, NULL);

@@ -18,6 +18,7 @@ enum epc_flow_end {
     EPC_FLOW_PING_TIMEOUT,
     EPC_FLOW_BACKPRESSURE,  /**< the peer did not read: send queue over its cap */
     EPC_FLOW_SHUTDOWN,
+    EPC_FLOW_MOVED,         /**< handed over to another shard: it goes on there under another id */
 };
 
 struct epc_wss_handler {
@@ -59,6 +60,20 @@ const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f);
 /** The flow carries a registration now: the unregistered-connection timer stops (or, with false,
  *  starts again). */
 void epc_flow_set_registered(struct epc_flow *f, bool registered);
+/** Hand a connection over to another shard. The socket stays where it is, with its limits, its pings and
+ *  its send queue; the flow is gone here at once (epc_wss_flow() has it no longer, `closed` follows on a
+ *  later turn with EPC_FLOW_MOVED) and opens there with an id of that shard: `opened`, then @p msg as
+ *  its first message, then what the peer sends. It arrives unregistered. All of this door works on it
+ *  there, but that it cannot be handed over a second time.
+ *  @param to_sh the other shard; must not be destroyed before this one has stopped
+ *  @param to    where that shard's listener is found; read on that shard's thread alone. NULL in it (not
+ *               up yet, or going down): the connection is closed with 1001.
+ *  @param msg   copied
+ *  @return EPC_OK; EPC_EINVAL (own shard), EPC_EPOLICY (was handed over before), EPC_ENOENT (flow is
+ *          closing, or that shard is stopping), EPC_ELIMIT (its mailbox is full), EPC_ENOMEM: the flow
+ *          stays as it was */
+enum epc_err epc_flow_hand_over(struct epc_flow *f, struct epc_shard *to_sh, struct epc_wss *const *to,
+                                const char *msg, size_t n) EPC_MUST_CHECK;
 /** Visit all flows of this shard (admin). @p fn must not close them. */
 void epc_wss_each(struct epc_wss *w, void (*fn)(struct epc_flow *f, void *arg), void *arg);
 

@@ -208,6 +208,12 @@ enum epc_err epc_sip_send_ack(struct epc_sip *s, const struct epc_sip_dest *dest
     return EPC_OK;
 }
 
+uint64_t epc_sip_flow_now(const struct epc_sip *s, uint64_t flow_id)
+{
+    (void)s;
+    return seam.moved_from && flow_id == seam.moved_from ? seam.moved_to : flow_id;
+}
+
 enum epc_err epc_sip_record_route(struct epc_sip *s, msg_t *msg, enum epc_leg from, uint64_t flow_id)
 {
     (void)s;
@@ -299,7 +305,8 @@ static struct epc_flow the_flow;
 struct epc_flow *epc_wss_flow(struct epc_wss *w, uint64_t id)
 {
     (void)w;
-    (void)id;
+    if (id == seam.gone_flow)
+        return NULL;
     if (epc_addr_parse(&the_flow.peer, "10.45.0.2", 40000) != EPC_OK)
         abort();
     return &the_flow;

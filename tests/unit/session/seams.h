@@ -54,6 +54,8 @@ struct seams {
     int n_gw, restores;
     struct epc_policy_session *rx[SEAM_MAX];
     int n_rx, n_rx_requests;
+    uint64_t gone_flow;           /* epc_wss_flow() has nothing for it */
+    uint64_t moved_from, moved_to; /* what epc_sip_flow_now() says */
     bool registered, no_service_route, out_fails, anonymous, over;
 };
 extern struct seams seam;

@@ -90,7 +90,7 @@ static void on_ack(void *arg, enum epc_leg from, uint64_t flow, msg_t *msg)
 
 void rig_open(struct rig *r)
 {
-    static const struct epc_sip_handler h = {on_request, on_ack};
+    static const struct epc_sip_handler h = {on_request, on_ack, NULL};
     static char *trusted[] = {(char *)(uintptr_t)"127.0.0.72"};
     static unsigned opened; /* a port of its own: what a failed test left open does not disturb */
     memset(r, 0, sizeof *r);

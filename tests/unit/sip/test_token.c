@@ -28,7 +28,7 @@ struct rig {
 
 static void open_rig(struct rig *r, unsigned index, const char *key, uint16_t port)
 {
-    static const struct epc_sip_handler h = {no_request, no_ack};
+    static const struct epc_sip_handler h = {no_request, no_ack, NULL};
     memset(r, 0, sizeof *r);
     r->cfg.public_host = (char *)(uintptr_t)"edge.example.com";
     r->cfg.public_port = 443;
@@ -152,11 +152,11 @@ static void path_and_record_route(void **state)
         char *r1 = epc_str_dup(first), *r2 = epc_str_dup(second), *r3 = epc_str_dup(third);
         const char *routes[] = {r1, r2, r3, NULL};
         assert_int_equal(epc_sip_set_routes(m, routes), EPC_OK);
-        assert_int_equal(epc_sip_pop_routes(r.s, m, &flow), EPC_OK);
+        assert_int_equal(epc_sip_pop_routes(r.s, m, 0, &flow), EPC_OK);
         assert_true(flow == 9);
         assert_true(epc_str_eqc(epc_sip_get(m, "Route", 0), "<sip:below@192.0.2.1;lr>"));
         assert_null(epc_sip_get(m, "Route", 1).p);
-        assert_int_equal(epc_sip_pop_routes(r.s, m, &flow), EPC_ENOENT);
+        assert_int_equal(epc_sip_pop_routes(r.s, m, 0, &flow), EPC_ENOENT);
         free(r1);
         free(r2);
         free(r3);
