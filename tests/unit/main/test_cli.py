@@ -413,7 +413,7 @@ class Signals(Folder):
         frame = bytes((0x81, 0xFE)) + len(text).to_bytes(2, "big") + bytes(4) + text  # masked with zeros
         wic.sendall(frame)
         self.assertTrue(core.recv(65536).startswith(b"REGISTER "))
-        until(lambda: re.search(r"(?m)^sip_tx_core +1 ", self.control("counters")), "no transaction pending")
+        until(lambda: re.search(r"(?m)^sip_core_transactions +1 ", self.control("counters")), "no transaction pending")
 
     def test_drain_ends_by_itself(self):
         with Daemon(self) as d:
