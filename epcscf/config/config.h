@@ -72,6 +72,7 @@ struct epc_cfg_registration {
     bool reg_event;                 /**< subscribe to each user's reg event (TS 24.229 5.2.3) */
     uint32_t reg_event_expires_s;
     uint32_t max_flows_per_identity; /**< connections registered for one IMPI; 0 = no limit */
+    bool strict_token;              /**< in token mode every request outside of a dialog needs a token */
     bool strict_integrity;          /**< integrity-protected from a WIC: 403, not only removed */
 };
 

@@ -226,6 +226,9 @@ static const struct cfg_key main_keys[] = {
      .help = "how long the core's challenge may wait for its answer (reg-await-auth, TS 24.229 7.8)"},
     {"registration.max_failures", CFG_U32, AT(registration.max_failures), .min = 1, .max = 1000,
      .def = "10", .help = "refused credentials on one connection before it is closed"},
+    {"registration.strict_token", CFG_BOOL, AT(registration.strict_token), .def = "false",
+     .help = "of browsers that registered with a token, ask for one in every request outside of a dialog "
+             "(TS 24.371 7.2.1); else their connection speaks for them"},
     {"registration.strict_integrity", CFG_BOOL, AT(registration.strict_integrity), .def = "false",
      .help = "answer 403 to a browser that writes `integrity-protected`; else it is removed"},
 

@@ -156,6 +156,10 @@ static void refused(struct reg_tx *tx, int status, msg_t **resp)
         not_trusted(tx, status);
         return;
     }
+    if (tx->capped && status == 423) { /* asking for longer would not help, a new token does */
+        reg_challenge(tx, "invalid_token");
+        return;
+    }
     bool first_challenge = status == 401 && !tx->has_response;
     epc_log(first_challenge                             ? EPC_LOG_DEBUG
             : tx->mode == EPC_MODE_TOKEN && status == 403 ? EPC_LOG_WARN

@@ -121,7 +121,9 @@ void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn 
     if (!check_expiry(r, rec, done, arg))
         return;
     enum epc_err err = reg_find_bearer(epc_sip_in_sip(in), &token, &cause);
-    if (err == EPC_ENOENT) {
+    if (err == EPC_ENOENT && rec->grant->mode == EPC_MODE_TOKEN && r->cfg->registration.strict_token) {
+        refuse_with(r, flow_id, 401, NULL, "Unauthorized", done, arg);
+    } else if (err == EPC_ENOENT) {
         done(arg, EPC_OK, &rec->public, &cause, "");
     } else if (err != EPC_OK) {
         refuse(r, flow_id, &cause, "", done, arg);

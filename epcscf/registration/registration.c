@@ -139,7 +139,7 @@ static void refuse_with(struct reg_tx *tx, int status, const char *spec, const c
     reg_refuse(tx, &cause, NULL);
 }
 
-static void challenge(struct reg_tx *tx, const char *error)
+void reg_challenge(struct reg_tx *tx, const char *error)
 {
     struct epc_cause cause = {0};
     char *value = epc_auth_challenge(tx->rec->r->auth, error);
@@ -178,11 +178,13 @@ static void token_accepted(struct reg_tx *tx)
     uint64_t now = epc_wall_s();
     uint64_t rest = tx->id->expires_at_s > now ? tx->id->expires_at_s - now : 0;
     if (tx->kind == REG_EV_REGISTER && rest < rec->r->cfg->registration.min_expires_s) {
-        challenge(tx, "invalid_token"); /* ends too soon for any registration */
+        reg_challenge(tx, "invalid_token"); /* ends too soon for any registration */
         return;
     }
-    if (tx->kind == REG_EV_REGISTER && rest < tx->expires_s)
+    if (tx->kind == REG_EV_REGISTER && rest < tx->expires_s) {
         tx->expires_s = (uint32_t)rest;
+        tx->capped = true;
+    }
     tx->impi = epc_str_dup(epc_str_c(tx->id->impi));
     if (!tx->impi) {
         refuse_with(tx, 500, NULL, "Out Of Memory");
@@ -247,12 +249,12 @@ static void handle_without_token(struct reg_tx *tx, unsigned modes)
         if (tx->kind == REG_EV_DEREGISTER)
             leave_by_flow(tx);
         else
-            challenge(tx, NULL);
+            reg_challenge(tx, NULL);
         return;
     }
     if (!(modes & EPC_MODE_DIGEST)) {
         if (modes & EPC_MODE_TOKEN)
-            challenge(tx, NULL);
+            reg_challenge(tx, NULL);
         else
             refuse_with(tx, 403, "TS 23.228 U.2.1", "No registration from this Origin");
         return;

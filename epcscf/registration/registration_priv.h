@@ -128,6 +128,7 @@ struct reg_tx {
     bool ob;                     /**< the WIC uses reg-id and outbound */
     bool supports_path;
     uint32_t expires_s;          /**< to ask the core for */
+    bool capped;                 /**< the WIC asked for more, but its token ends before */
 };
 
 struct reg_check {
@@ -176,6 +177,8 @@ bool reg_failed_attempt(struct reg_record *rec);
 void reg_refuse(struct reg_tx *tx, const struct epc_cause *cause, const char *www_authenticate);
 /** End @p tx, whatever it waits for. Without an answer so far, sip sends 500. */
 void reg_tx_end(struct reg_tx *tx);
+/** 401 with a Bearer challenge (RFC 8898 2.2). @p error NULL, or as epc_auth_challenge(). */
+void reg_challenge(struct reg_tx *tx, const char *error);
 /** Take the record out of the tables and free it at the end of the turn. */
 void reg_record_drop(struct reg_record *rec);
 

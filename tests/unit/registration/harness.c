@@ -250,7 +250,7 @@ msg_t *epc_sip_in_dup(const struct epc_sip_in *in)
 void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, const char *extra)
 {
     struct bench_in *r = result_of(in);
-    (void)phrase;
+    snprintf(r->phrase, sizeof r->phrase, "%s", phrase ? phrase : "");
     assert_int_equal(r->status, 0);
     assert_false(r->released);
     r->status = status;

@@ -21,6 +21,7 @@
 /* A request of a WIC and what became of it. */
 struct bench_in {
     int status;        /* final answer */
+    char phrase[64];   /* of an own answer */
     char *answer;      /* header lines of an own answer, or the whole forwarded message */
     bool forwarded, released;
 };

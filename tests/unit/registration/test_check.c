@@ -120,6 +120,24 @@ static void too_many_failures(void **state)
     assert_int_equal(bench_flow_closed_code(1), 1008);
 }
 
+/* TS 24.371 7.2.1: every request has a token; the lenient default trusts the connection. */
+static void strict_about_tokens(void **state)
+{
+    (void)state;
+    const char *token = bench_bearer("alice", 600);
+    bench.cfg.registration.strict_token = true;
+    bench_register(1, &(struct reg_text){.extra = token});
+    bench_ok(0, 600);
+    struct checked c = check(1, "");
+    assert_int_equal(c.status, 401);
+    expect_has(c.header, "Bearer realm=\"ims.test\"");
+    expect_not(c.header, "error=");
+    assert_int_equal(check(1, token).err, EPC_OK);
+    bench_register(2, &(struct reg_text){0}); /* Digest mode has no token to give */
+    bench_ok(1, 600);
+    assert_int_equal(check(2, "").err, EPC_OK);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
 int main(void)
 {
@@ -129,6 +147,7 @@ int main(void)
         T(token_over),
         T(registered_by_digest),
         T(too_many_failures),
+        T(strict_about_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

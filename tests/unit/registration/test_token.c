@@ -206,6 +206,86 @@ static void refresh_with_a_new_token(void **state)
     assert_int_equal(bench.gone, 1);
 }
 
+/* Which mode a connection may use is its Origin's matter; which it does use, its credentials'. */
+static void modes_by_origin_and_credentials(void **state)
+{
+    (void)state;
+    static const char digest[] = "Authorization: Digest username=\"alice\", realm=\"ims.test\", nonce=\"\", "
+                                 "uri=\"sip:ims.test\", response=\"\"\r\n";
+    char proxy[4096], param[4096];
+    const char *bearer = bench_bearer("alice", 3600), *token = bearer + strlen("Authorization: Bearer ");
+    snprintf(proxy, sizeof proxy, "Proxy-%s", bearer);
+    snprintf(param, sizeof param, "authorization: bearer  access_token=\"%.*s\"\r\n", (int)strcspn(token, "\r"),
+             token);
+    const struct {
+        const char *credentials;
+        int both, token_only, digest_only, no_origin; /* 0: goes to the core */
+    } rows[] = {
+        {NULL, 0, 401, 0, 0},
+        {digest, 0, 401, 0, 0},
+        {bearer, 0, 0, 403, 0},
+        {param, 0, 0, 403, 0},
+        {proxy, 0, 0, 403, 0},
+    };
+    for (size_t k = 0; k < EPC_ARRAY_LEN(rows); k++) {
+        const uint64_t flows[] = {1, 4, 5, 6};
+        const int want[] = {rows[k].both, rows[k].token_only, rows[k].digest_only, rows[k].no_origin};
+        for (size_t f = 0; f < EPC_ARRAY_LEN(flows); f++) {
+            size_t n = bench.n_out;
+            size_t i = bench_register(flows[f], &(struct reg_text){.extra = rows[k].credentials});
+            if (bench_result(i)->status != want[f])
+                fail_msg("row %zu flow %zu: %d", k, f, bench_result(i)->status);
+            assert_int_equal(bench.n_out - n, want[f] == 0);
+            if (want[f])
+                continue;
+            expect_not(bench.out[n].text, "Bearer");
+            expect_not(bench.out[n].text, "Proxy-Authorization");
+            bench_answer(n, 480, NULL);
+        }
+    }
+}
+
+/* A core that wants longer registrations than the token lasts: a longer Expires would not help. */
+static void core_wants_longer_than_the_token(void **state)
+{
+    (void)state;
+    size_t i = bench_token_register(1, "alice", 200, "600");
+    bench_answer(0, 423, "Min-Expires: 300\r\n");
+    assert_int_equal(bench_result(i)->status, 401);
+    expect_has(bench_result(i)->answer, "error=\"invalid_token\"");
+    expect_not(bench_result(i)->answer, "Min-Expires");
+    /* when the WIC itself asked for less, it may ask for more */
+    i = bench_token_register(1, "alice", 3600, "100");
+    bench_answer(1, 423, "Min-Expires: 300\r\n");
+    assert_int_equal(bench_result(i)->status, 423);
+    expect_has(bench_result(i)->answer, "Min-Expires: 300\r\n");
+}
+
+/* Nobody learns from the answer whether an identity exists. */
+static void refusals_do_not_enumerate(void **state)
+{
+    (void)state;
+    const char *bearer = bench_bearer("alice", 3600);
+    bench_token_register(2, "bob", 3600, "600");
+    bench_ok(0, 600); /* bob exists, and is registered */
+    size_t known = bench_register(1, &(struct reg_text){.extra = bearer, .user = "bob"});
+    size_t unknown = bench_register(1, &(struct reg_text){.extra = bearer, .user = "nobody-at-all"});
+    assert_int_equal(bench_result(known)->status, 403);
+    assert_int_equal(bench_result(unknown)->status, 403);
+    assert_string_equal(bench_result(known)->phrase, bench_result(unknown)->phrase);
+    assert_string_equal(bench_result(known)->answer, bench_result(unknown)->answer);
+}
+
+static void forbidden_by_the_core_is_counted(void **state)
+{
+    (void)state;
+    int64_t before = epc_counter_read(EPC_C_REG_TNA_REFUSED);
+    size_t i = bench_token_register(1, "alice", 3600, "600");
+    bench_answer(0, 403, NULL);
+    assert_int_equal(bench_result(i)->status, 403);
+    assert_int_equal(epc_counter_read(EPC_C_REG_TNA_REFUSED), before + 1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
 int main(void)
 {
@@ -218,6 +298,10 @@ int main(void)
         T(core_that_does_not_trust_us),
         T(too_many_failures),
         T(refresh_with_a_new_token),
+        T(modes_by_origin_and_credentials),
+        T(core_wants_longer_than_the_token),
+        T(refusals_do_not_enumerate),
+        T(forbidden_by_the_core_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
