@@ -173,7 +173,6 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const 
 
 void epc_edge_drain(struct epc_edge *e)
 {
-    epc_reg_stay(e->reg);
     epc_sessions_release_all(e->sessions, "Server going down");
 }
 

@@ -38,7 +38,6 @@ struct node {
     size_t n_shards;
     struct epc_fleet fleet;
     _Atomic bool draining;
-    _Atomic size_t edges_draining; /* those that have heard of it */
 };
 
 static const char usage[] =
@@ -263,28 +262,23 @@ static void drain_edge(struct epc_shard *sh, void *arg)
 {
     struct node *n = arg;
     epc_edge_drain(n->edges[epc_shard_index(sh)]);
-    atomic_fetch_add(&n->edges_draining, 1);
 }
 
-/* Every edge has heard: from here on none hands a connection to one that may be gone already. */
-static bool drained(const struct node *n, size_t told)
+static bool drained(void)
 {
-    return atomic_load(&n->edges_draining) >= told && epc_counter_read(EPC_C_SESSIONS) == 0 && epc_counter_read(EPC_C_GW_CONTEXTS) == 0 &&
+    return epc_counter_read(EPC_C_SESSIONS) == 0 && epc_counter_read(EPC_C_GW_CONTEXTS) == 0 &&
            epc_counter_read(EPC_C_RX_SESSIONS) == 0 && epc_counter_read(EPC_C_SIP_TX_CORE) == 0;
 }
 
 /* Calls end with BYE, Subtract and STR before the sockets go; a second signal cuts it short. */
 static void node_drain(struct node *n, const sigset_t *signals)
 {
-    size_t told = 0;
     atomic_store(&n->draining, true);
     for (size_t i = 0; i < n->n_shards; i++)
         if (n->edges[i] && epc_shard_post(n->shards[i], drain_edge, n) != EPC_OK)
             epc_log(EPC_LOG_WARN, "main", "event=drain-not-posted shard=%zu", i);
-        else if (n->edges[i])
-            told++;
     uint64_t until = epc_now_ms() + DRAIN_MS;
-    while (!drained(n, told) && epc_now_ms() < until) {
+    while (!drained() && epc_now_ms() < until) {
         struct timespec step = {.tv_nsec = 20000000};
         int sig = sigtimedwait(signals, NULL, &step);
         if (sig == SIGTERM || sig == SIGINT) {
@@ -292,7 +286,7 @@ static void node_drain(struct node *n, const sigset_t *signals)
             return;
         }
     }
-    if (!drained(n, told))
+    if (!drained())
         epc_log(EPC_LOG_WARN, "main", "event=drain-incomplete after_ms=%d", DRAIN_MS);
 }
 

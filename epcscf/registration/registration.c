@@ -418,11 +418,6 @@ void epc_reg_set_peers(struct epc_reg *r, const struct epc_reg_peers *peers)
     r->peers = *peers;
 }
 
-void epc_reg_stay(struct epc_reg *r)
-{
-    r->staying = true;
-}
-
 void epc_reg_on_gone(struct epc_reg *r, epc_reg_gone_fn *fn, void *arg)
 {
     r->gone = fn;

@@ -38,7 +38,7 @@ void epc_reg_set_wss(struct epc_reg *r, struct epc_wss *w);
 
 /** The shards of the node and what lives on them, index by shard. The arrays are borrowed for the life
  *  of the object. @p regs and @p wss may be filled in later: each slot is written and read on its own
- *  shard's thread, but that a slot of @p wss is also named, never read through, by other shards. */
+ *  shard's thread alone. */
 struct epc_reg_peers {
     struct epc_shard *const *shards;
     struct epc_reg *const *regs;
@@ -47,8 +47,6 @@ struct epc_reg_peers {
 };
 /** Without this the object is the only one of the node. Before any REGISTER. */
 void epc_reg_set_peers(struct epc_reg *r, const struct epc_reg_peers *peers);
-/** No connection is handed to another shard any more (the node is going down). */
-void epc_reg_stay(struct epc_reg *r);
 void epc_reg_on_gone(struct epc_reg *r, epc_reg_gone_fn *fn, void *arg);
 /** The same instance came back on another connection of this shard: called when the new binding is in
  *  force and before the old one is dropped; the `gone` hook is not called for the old one then. */

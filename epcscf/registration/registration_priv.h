@@ -157,7 +157,6 @@ struct epc_reg {
     struct reg_check *checks;
     struct epc_reg_peers peers;
     struct roll *roll;
-    bool staying; /**< no connection is handed over any more */
     bool closing; /**< being destroyed */
 };
 

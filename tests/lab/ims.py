@@ -525,9 +525,12 @@ def dropped_by_event(bench):
                f"{event}: the binding was not dropped")
         equal(bench.core.answers(key)[-1], 200, f"{event}: the NOTIFY")
         equal(wic.register_digest().status, 200, f"{event}: the WIC comes back")
+        expect(lambda: bench.lab.epcscf.gauges()["registrations"] == 1, 5, f"{event}: it is bound again")
         wic.close()
         bench.open.remove(wic)
         bench.lab.settle(15)
+        expect(lambda: bench.lab.epcscf.metrics()["reg_subscriptions"] == 0, 5,
+               f"{event}: the subscription was not ended")
 
 
 def rejected_by_the_core(bench):
@@ -575,7 +578,8 @@ SCENARIOS = (milenage_agrees, digest_registration, digest_wrong_password, digest
              deregistered_by_the_wic,
              wic_subscribes, hss_away, hss_silent, core_restart)
 
-SCRIPTED = (akav2_over_tls, several_challenges, what_a_200_carries, two_flows_of_one_instance)
+SCRIPTED = (akav2_over_tls, several_challenges, what_a_200_carries, two_flows_of_one_instance,
+            subscribes_once, dropped_by_event, rejected_by_the_core, shortened_by_the_core, stray_notify)
 
 
 def one(bench, scenario):
