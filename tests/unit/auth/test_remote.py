@@ -385,14 +385,19 @@ class KeySets(Case):
                 self.assertEqual(asker.verify(token())["status"], 503, asker.log_text())
 
     def test_redirects_are_not_followed(self):
-        target = self.issuer()
         peer = self.issuer()
         for status in (301, 302, 303, 307, 308):
-            with self.subTest(status):
-                peer.answer = lambda path, s=status: (s, b"", {"Location": target.url("/jwks")})
+            with self.subTest(status), socket.socket() as target:
+                target.bind(("127.0.0.1", 0))
+                target.listen()
+                target.setblocking(False)
+                where = f"https://localhost:{target.getsockname()[1]}/jwks"
+                peer.answer = lambda path, s=status: (s, b"", {"Location": where})
                 asker = self.asker(by_url(peer.url("/jwks")))
                 self.assertEqual(asker.verify(token())["status"], 503)
-                self.assertEqual(target.count, 0)
+                self.assertIn(f"status={status} ", asker.log_text())
+                with self.assertRaises(BlockingIOError):
+                    target.accept()
 
     def test_rotated_keys_and_the_limit_of_fetches(self):
         peer = self.issuer()
