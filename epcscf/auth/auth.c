@@ -55,7 +55,9 @@ void epc_auth_revoke(struct epc_auth *a, const char *impi, uint64_t before_s)
 {
     char id[EPC_LOG_ID_LEN];
     EPC_ASSERT_OWNER(a->sh);
-    epc_revocations_add(&a->revoked, impi, before_s, a->longest_token_s, epc_wall_s());
+    char *canonical = epc_canonical_impi(epc_str_c(impi)); /* the form that tokens are compared in */
+    epc_revocations_add(&a->revoked, canonical ? canonical : impi, before_s, a->longest_token_s, epc_wall_s());
+    free(canonical);
     epc_log(EPC_LOG_INFO, "auth", "event=tokens_revoked impi=%s before=%llu",
             epc_log_id(epc_str_c(impi), id), (unsigned long long)before_s);
 }
@@ -93,12 +95,36 @@ char *epc_challenge_text(const struct epc_cfg_tokens *cfg, const struct epc_cfg_
     return epc_buf_take(&b, NULL);
 }
 
-char *epc_auth_challenge(const struct epc_auth *a, const char *error)
+/* Whose tokens would a page of this Origin bring? */
+static const struct epc_cfg_issuer *issuer_for(const struct epc_cfg_tokens *cfg,
+                                               const struct epc_cfg_origin *origin)
 {
+    for (size_t i = 0; origin && origin->wwsf && i < cfg->n_issuers; i++) {
+        const struct epc_cfg_issuer *is = &cfg->issuers[i];
+        bool may = is->n_origins == 0;
+        for (size_t k = 0; k < is->n_origins; k++)
+            may = may || strcmp(is->origins[k], origin->origin) == 0;
+        for (size_t k = 0; may && k < is->n_wwsfs; k++) {
+            if (strcmp(is->wwsfs[k], origin->wwsf) == 0)
+                return is;
+        }
+    }
+    return NULL;
+}
+
+char *epc_auth_challenge_for(const struct epc_auth *a, const struct epc_cfg_origin *origin, const char *error)
+{
+    const struct epc_cfg_issuer *is = issuer_for(a->cfg, origin);
     const char *scope = NULL;
     if (!error || strcmp(error, "invalid_scope") == 0) {
+        scope = is ? is->scope : NULL;
         for (size_t i = 0; !scope && i < a->cfg->n_issuers; i++)
             scope = a->cfg->issuers[i].scope;
     }
-    return epc_challenge_text(a->cfg, NULL, error, scope);
+    return epc_challenge_text(a->cfg, is, error, scope);
+}
+
+char *epc_auth_challenge(const struct epc_auth *a, const char *error)
+{
+    return epc_auth_challenge_for(a, NULL, error);
 }

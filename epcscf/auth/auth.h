@@ -68,6 +68,10 @@ void epc_auth_cancel(struct epc_auth_pending *p); /**< `done` will not run; NULL
 /** Value of WWW-Authenticate for a request without credentials (RFC 8898 2.2). malloc'd (gives),
  *  NULL when out of memory. @param error NULL, "invalid_token" or "invalid_scope" */
 char *epc_auth_challenge(const struct epc_auth *a, const char *error);
+/** As above, with realm, scope and authorization server of the issuer that serves the Origin's WWSF.
+ *  @param origin entry that the flow matched, or NULL */
+char *epc_auth_challenge_for(const struct epc_auth *a, const struct epc_cfg_origin *origin,
+                             const char *error);
 
 /** As epc_canonical_impu(). */
 static inline char *epc_auth_canonical_impu(struct epc_str uri)

@@ -41,7 +41,9 @@ static void refuse_with(struct epc_reg *r, uint64_t flow_id, int status, const c
                         const char *why, epc_reg_checked_fn *done, void *arg)
 {
     struct epc_cause cause = {0};
-    char *header = status == 401 ? epc_auth_challenge(r->auth, error) : NULL;
+    struct epc_flow *flow = epc_wss_flow(r->wss, flow_id);
+    const struct epc_cfg_origin *origin = flow ? epc_flow_origin(flow) : NULL;
+    char *header = status == 401 ? epc_auth_challenge_for(r->auth, origin, error) : NULL;
     epc_cause_set(&cause, status, status == 401 ? "RFC 8898 2.2" : "TS 24.229 5.2.6", "%s", why);
     refuse(r, flow_id, &cause, header ? header : "", done, arg);
     free(header);

@@ -141,8 +141,10 @@ static void refuse_with(struct reg_tx *tx, int status, const char *spec, const c
 
 void reg_challenge(struct reg_tx *tx, const char *error)
 {
+    const struct epc_reg *r = tx->rec->r;
     struct epc_cause cause = {0};
-    char *value = epc_auth_challenge(tx->rec->r->auth, error);
+    struct epc_flow *flow = epc_wss_flow(r->wss, tx->rec->flow_id);
+    char *value = epc_auth_challenge_for(r->auth, flow ? epc_flow_origin(flow) : NULL, error);
     epc_cause_set(&cause, value ? 401 : 500, "RFC 8898 2.2", value ? "Unauthorized" : "Out Of Memory");
     reg_refuse(tx, &cause, value);
     free(value);

@@ -171,6 +171,36 @@ static void another_issuers_rules(void **state)
     }
 }
 
+static void challenge_of_the_right_issuer(void **state)
+{
+    (void)state;
+    char strict[] = "https://strict.test", lax[] = "https://lax.test", own[] = "own", nobody[] = "nobody";
+    struct {
+        struct epc_cfg_origin origin;
+        const char *want;
+    } rows[] = {
+        {{.origin = lax, .wwsf = own}, "Bearer realm=\"ims.test\", scope=\"sip\", authz_server=\"https://a.test/token\""},
+        {{.origin = strict, .wwsf = nobody}, "Bearer realm=\"ims.test\", scope=\"sip\", authz_server=\"https://a.test/token\""},
+    };
+    for (size_t i = 0; i < EPC_ARRAY_LEN(rows); i++) {
+        char *c = epc_auth_challenge_for(auth, &rows[i].origin, NULL);
+        assert_string_equal(c, rows[i].want);
+        free(c);
+    }
+    char *only_b[] = {nobody};
+    issuers[1].wwsfs = only_b;
+    issuers[1].n_wwsfs = 1;
+    char *c = epc_auth_challenge_for(auth, &rows[1].origin, NULL);
+    assert_string_equal(c, "Bearer realm=\"b \\\"realm\\\"\", scope=\"voice\", authz_server=\"https://b.test/token\"");
+    free(c);
+    struct epc_cfg_origin elsewhere = {.origin = lax, .wwsf = nobody}; /* not from there */
+    c = epc_auth_challenge_for(auth, &elsewhere, "invalid_token");
+    assert_string_equal(c, "Bearer realm=\"ims.test\", authz_server=\"https://a.test/token\", error=\"invalid_token\"");
+    free(c);
+    issuers[1].wwsfs = everyone;
+    issuers[1].n_wwsfs = 4;
+}
+
 static int status_of(const char *wwsf, const char *impi, const char *impu)
 {
     char body[1024];
@@ -188,7 +218,7 @@ static void revoked_until_a_new_token(void **state)
     char body[1024], iat[64];
     int64_t before = epc_counter_read(EPC_C_AUTH_REVOKED);
     assert_int_equal(status_of("own", "rita@ims.test", "\"sip:rita@ims.test\""), 0);
-    epc_auth_revoke(auth, "rita@ims.test", now - 5);
+    epc_auth_revoke(auth, "rita@IMS.test", now - 5);
     struct {
         long ago;
         int status;
@@ -294,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pool_belongs_to_one_wwsf),
         cmocka_unit_test(another_issuers_rules),
+        cmocka_unit_test(challenge_of_the_right_issuer),
         cmocka_unit_test(revoked_until_a_new_token),
         cmocka_unit_test(revocations_are_bounded_and_end),
         cmocka_unit_test(attacks_on_size),
