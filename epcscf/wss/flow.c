@@ -39,7 +39,7 @@ void epc_flow_drop_buffers(struct epc_flow *f)
  * its callbacks. */
 void epc_flow_abort(struct epc_flow *f, enum epc_flow_end why)
 {
-    if (f->state == EPC_FLOW_GONE)
+    if (f->state == EPC_FLOW_GONE || f->is_far)
         return;
     epc_flow_end_because(f, why);
     f->state = EPC_FLOW_CLOSING;
@@ -111,6 +111,10 @@ static void say_close_when_drained(struct epc_flow *f)
 void epc_flow_close(struct epc_flow *f, uint16_t code, const char *reason)
 {
     EPC_ASSERT_OWNER(f->w->sh);
+    if (f->is_far) {
+        epc_far_close(f, code, reason, EPC_FLOW_LOCAL_CLOSED);
+        return;
+    }
     if (f->state != EPC_FLOW_OPEN)
         return;
     epc_flow_end_because(f, EPC_FLOW_LOCAL_CLOSED);
@@ -173,7 +177,8 @@ static void start_registration_timer(struct epc_flow *f)
 void epc_flow_begin_life(struct epc_flow *f)
 {
     start_registration_timer(f);
-    start_ping_timer(f);
+    if (!f->is_far)
+        start_ping_timer(f);
 }
 
 void epc_flow_set_registered(struct epc_flow *f, bool registered)
@@ -239,6 +244,8 @@ enum epc_err epc_flow_send(struct epc_flow *f, const void *p, size_t n)
     EPC_ASSERT_OWNER(f->w->sh);
     if (!p || n == 0)
         return EPC_EINVAL;
+    if (f->is_far)
+        return epc_far_send(f, p, n);
     if (f->state != EPC_FLOW_OPEN)
         return EPC_ENOENT;
     bool binary = !epc_utf8_valid(p, n);

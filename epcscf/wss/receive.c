@@ -20,6 +20,8 @@ static int deliver(struct epc_flow *f, const char *p, size_t n)
         epc_flow_fail(f, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "text is not UTF-8");
         return -1;
     }
+    if (n > 0 && epc_flow_is_away(f))
+        return epc_flow_relay(f, p, n);
     if (n > 0)
         w->h.message(w->arg, f, p, n);
     return 0;

@@ -8,6 +8,7 @@ enum {
     RX_BUFFER_OCTETS = 512,   /* of each connection; saves 4 kB against the default */
     TX_PACKET_OCTETS = 65536, /* else a small receive buffer caps the writes too */
     LINGER_MS = 500,          /* for close frames at shutdown */
+    TELL_AGAIN_MS = 50,       /* another shard whose mailbox was full */
 };
 
 /* ---- flows: accept, end ------------------------------------------------------------------------- */
@@ -19,12 +20,21 @@ static void on_handshake_timeout(void *arg)
     epc_flow_abort(f, EPC_FLOW_LOCAL_CLOSED);
 }
 
-static void unlink_flow(struct epc_flow *f)
+void epc_flow_link(struct epc_flow *f)
+{
+    struct epc_wss *w = f->w;
+    f->next = w->flows;
+    f->prev = &w->flows;
+    if (f->next)
+        f->next->prev = &f->next;
+    w->flows = f;
+}
+
+void epc_flow_unlink(struct epc_flow *f)
 {
     *f->prev = f->next;
     if (f->next)
         f->next->prev = f->prev;
-    f->w->n_flows--;
 }
 
 static int on_accepted(struct epc_wss *w, struct lws *wsi)
@@ -40,11 +50,7 @@ static int on_accepted(struct epc_wss *w, struct lws *wsi)
     f->queue_tail = &f->queue;
     if (epc_wss_count_source(f))
         goto out;
-    f->next = w->flows;
-    f->prev = &w->flows;
-    if (f->next)
-        f->next->prev = &f->next;
-    w->flows = f;
+    epc_flow_link(f);
     w->n_flows++;
     epc_timer_start(w->sh, &f->timer, w->cfg->handshake_timeout_ms, on_handshake_timeout, f);
     return 0;
@@ -53,17 +59,22 @@ out:
     return -1; /* without a flow, every later callback closes the connection */
 }
 
-static void established(struct epc_flow *f)
+void epc_flow_open(struct epc_flow *f)
 {
     struct epc_wss *w = f->w;
-    f->state = EPC_FLOW_OPEN;
     f->id = (uint64_t)epc_shard_index(w->sh) << 48 | (w->next_id++ & 0xffffffffffffULL);
     epc_hash_add(&w->by_id, &f->node, epc_hash_u64(f->id));
     f->opened = true;
-    epc_count(EPC_C_WSS_OPENED);
-    epc_count(EPC_C_WSS_FLOWS);
     epc_flow_begin_life(f);
     w->h.opened(w->arg, f);
+}
+
+static void established(struct epc_flow *f)
+{
+    f->state = EPC_FLOW_OPEN;
+    epc_count(EPC_C_WSS_OPENED);
+    epc_count(EPC_C_WSS_FLOWS);
+    epc_flow_open(f);
 }
 
 /* lws lets go of the socket: nothing may touch the connection any more. */
@@ -84,9 +95,11 @@ static void on_gone(struct epc_flow *f)
     }
 }
 
-static void finish_destroy(struct epc_wss *w)
+void epc_wss_finish_destroy(struct epc_wss *w)
 {
     struct epc_shard *sh = w->sh;
+    if (!w->destroying || w->n_flows || w->n_far)
+        return;
     epc_timer_stop(sh, &w->linger);
     lws_vhost_destroy(w->vhost); /* calls on_vhost_gone, which frees w */
     epc_shard_kick(sh);
@@ -97,12 +110,16 @@ static void bury_flow(void *flow)
 {
     struct epc_flow *f = flow;
     struct epc_wss *w = f->w;
-    unlink_flow(f);
-    if (f->opened && !w->destroying)
+    if (epc_flow_is_away(f) && !epc_flow_tell_gone(f)) {
+        epc_timer_start(w->sh, &f->timer, TELL_AGAIN_MS, bury_flow, f);
+        return;
+    }
+    epc_flow_unlink(f);
+    w->n_flows--;
+    if (f->opened && !w->destroying && !epc_flow_is_away(f))
         w->h.closed(w->arg, f, f->why);
     free(f);
-    if (w->destroying && w->n_flows == 0)
-        finish_destroy(w);
+    epc_wss_finish_destroy(w);
 }
 
 static void on_freed(struct epc_flow *f)
@@ -201,6 +218,7 @@ static bool id_eq(const struct epc_hnode *node, const void *key)
 static void free_wss(struct epc_wss *w)
 {
     epc_hash_free(&w->by_id);
+    epc_hash_free(&w->by_socket);
     epc_hash_free(&w->sources);
     free(w->scratch);
     free(w);
@@ -263,7 +281,8 @@ enum epc_err epc_wss_create(struct epc_wss **out, struct epc_shard *sh,
     w->arg = arg;
     /* Ahead of every id that an earlier listener of this shard can have given out. */
     w->next_id = epc_now_ms() << 8 | 1;
-    if (epc_hash_init(&w->by_id, id_eq) || epc_hash_init(&w->sources, epc_source_eq))
+    if (epc_hash_init(&w->by_id, id_eq) || epc_hash_init(&w->by_socket, epc_socket_eq) ||
+        epc_hash_init(&w->sources, epc_source_eq))
         goto out;
     e = epc_wss_check_certificate(cfg);
     if (!e)
@@ -290,6 +309,24 @@ static void on_linger_end(void *arg)
         epc_flow_abort(f, EPC_FLOW_SHUTDOWN);
 }
 
+static void shut_down_flow(struct epc_flow *f)
+{
+    struct epc_wss *w = f->w;
+    bool told = f->opened && !epc_flow_is_away(f);
+    if (epc_flow_is_away(f))
+        epc_flow_tell_moved(f);
+    if (f->is_far) {
+        epc_far_shutdown(f);
+    } else if (f->state == EPC_FLOW_OPEN) {
+        epc_flow_end_because(f, EPC_FLOW_SHUTDOWN);
+        epc_flow_close(f, LWS_CLOSE_STATUS_GOINGAWAY, "shutting down");
+    } else if (f->state == EPC_FLOW_HANDSHAKE) {
+        epc_flow_abort(f, EPC_FLOW_SHUTDOWN);
+    }
+    if (told)
+        w->h.closed(w->arg, f, f->why);
+}
+
 void epc_wss_destroy(struct epc_wss *w)
 {
     if (!w || w->destroying)
@@ -299,22 +336,14 @@ void epc_wss_destroy(struct epc_wss *w)
     epc_shard_hold(w->sh);
     for (struct epc_flow *f = w->flows, *next; f; f = next) {
         next = f->next;
-        bool told = f->opened;
-        if (f->state == EPC_FLOW_OPEN) {
-            epc_flow_end_because(f, EPC_FLOW_SHUTDOWN);
-            epc_flow_close(f, LWS_CLOSE_STATUS_GOINGAWAY, "shutting down");
-        } else if (f->state == EPC_FLOW_HANDSHAKE) {
-            epc_flow_abort(f, EPC_FLOW_SHUTDOWN);
-        }
-        if (told)
-            w->h.closed(w->arg, f, f->why);
+        shut_down_flow(f);
     }
     w->destroying = true;
     w->cfg = NULL; /* the caller may free it now */
-    if (w->n_flows == 0)
-        finish_destroy(w);
-    else
+    if (w->n_flows || w->n_far)
         epc_timer_start(w->sh, &w->linger, LINGER_MS, on_linger_end, w);
+    else
+        epc_wss_finish_destroy(w);
 }
 
 struct epc_flow *epc_wss_flow(struct epc_wss *w, uint64_t id)
@@ -322,13 +351,13 @@ struct epc_flow *epc_wss_flow(struct epc_wss *w, uint64_t id)
     EPC_ASSERT_OWNER(w->sh);
     struct epc_hnode *node = epc_hash_find(&w->by_id, epc_hash_u64(id), &id);
     struct epc_flow *f = node ? EPC_CONTAINER(node, struct epc_flow, node) : NULL;
-    return f && f->state == EPC_FLOW_OPEN ? f : NULL;
+    return f && f->state == EPC_FLOW_OPEN && !epc_flow_is_away(f) ? f : NULL;
 }
 
 void epc_wss_each(struct epc_wss *w, void (*fn)(struct epc_flow *f, void *arg), void *arg)
 {
     EPC_ASSERT_OWNER(w->sh);
     for (struct epc_flow *f = w->flows; f; f = f->next)
-        if (f->state == EPC_FLOW_OPEN)
+        if (f->state == EPC_FLOW_OPEN && !epc_flow_is_away(f))
             fn(f, arg);
 }

@@ -28,6 +28,16 @@ struct epc_source {
     unsigned n;
 };
 
+/* The other end of a flow that lives on another shard than its socket (handover.c). */
+struct epc_relay;
+struct epc_far {
+    struct epc_shard *sh;        /* NULL: socket and flow are together */
+    struct epc_wss *const *slot; /* at the socket: the far flow's listener, read on its thread only */
+    struct epc_wss *w;           /* at the far flow: the socket's listener, used on its thread only */
+    uint64_t id;                 /* that the flow had on the socket's shard */
+    struct epc_relay *relay;
+};
+
 struct epc_flow {
     struct epc_hnode node; /* by id, while OPEN or CLOSING */
     struct epc_flow *next, **prev; /* all of the listener's, in any state */
@@ -41,6 +51,11 @@ struct epc_flow {
     bool opened;       /* the handler has been told */
     enum epc_flow_end why;
     bool why_set;
+
+    struct epc_far far;
+    bool is_far;       /* has no socket here */
+    bool told_moved, told_gone;
+    struct epc_hnode socket_node; /* far: in by_socket */
 
     struct epc_timer timer; /* handshake, then registration, then end of the closing */
     struct epc_timer ping_timer;
@@ -63,9 +78,10 @@ struct epc_wss {
     void *arg;
     struct lws_vhost *vhost;
     bool tls_ready;
-    struct epc_hash by_id, sources;
+    struct epc_hash by_id, by_socket, sources;
     struct epc_flow *flows;
-    unsigned n_flows;         /* in any state */
+    unsigned n_flows;         /* with a socket, in any state */
+    unsigned n_far;           /* without */
     uint64_t next_id;
     const struct epc_addr *accepting; /* the peer whose socket lws is taking over */
     unsigned char *scratch;   /* outgoing message with headroom */
@@ -90,6 +106,27 @@ void epc_flow_heard(struct epc_flow *f);
 void epc_flow_fail(struct epc_flow *f, uint16_t code, const char *reason);
 void epc_flow_end_because(struct epc_flow *f, enum epc_flow_end why); /* the first reason stays */
 void epc_flow_drop_buffers(struct epc_flow *f);
+
+/* wss.c */
+void epc_flow_link(struct epc_flow *f);
+void epc_flow_unlink(struct epc_flow *f);
+void epc_flow_open(struct epc_flow *f); /* id, table, `opened` */
+void epc_wss_finish_destroy(struct epc_wss *w); /* when nothing is left of a listener that ends */
+
+/* handover.c: the socket's end */
+static inline bool epc_flow_is_away(const struct epc_flow *f)
+{
+    return f->far.sh && !f->is_far;
+}
+int epc_flow_relay(struct epc_flow *f, const char *p, size_t n); /* lws's vocabulary */
+void epc_flow_tell_moved(void *flow);
+/* The socket is gone. False: the other shard could not be told yet, ask again. */
+bool epc_flow_tell_gone(struct epc_flow *f);
+/* the far end */
+enum epc_err epc_far_send(struct epc_flow *f, const void *p, size_t n) EPC_MUST_CHECK;
+void epc_far_close(struct epc_flow *f, uint16_t code, const char *reason, enum epc_flow_end why);
+void epc_far_shutdown(struct epc_flow *f);
+bool epc_socket_eq(const struct epc_hnode *node, const void *key);
 
 /* limits.c */
 bool epc_wss_may_accept(void *wss, const struct epc_addr *peer);

@@ -70,6 +70,12 @@ static void on_message(void *arg, struct epc_flow *f, const char *msg, size_t n)
     pthread_cond_broadcast(&s->c);
     pthread_mutex_unlock(&s->m);
     s->in_message = true;
+    if (n > 4 && memcmp(msg, "move", 4) == 0) {
+        uint64_t id = epc_flow_id(f);
+        s->move_result = epc_flow_hand_over(f, s->peer->sh, &s->peer->wss, msg + 4, n - 4);
+        if (s->move_result == EPC_OK && epc_wss_flow(s->wss, id))
+            abort();
+    }
     if (n > 4 && memcmp(msg, "echo", 4) == 0 && epc_flow_send(f, msg + 4, n - 4) != EPC_OK)
         abort();
     if (n == 4 && memcmp(msg, "quit", 4) == 0) {
@@ -124,9 +130,19 @@ static void on_stop(struct epc_shard *sh, void *arg)
     memset(&s->cfg, 0xa5, sizeof s->cfg); /* it may be freed now, so nobody may look at it */
 }
 
-void server_stop(struct server *s)
+void server_halt(struct server *s)
 {
     epc_shard_stop(s->sh, on_stop, s);
+}
+
+void server_stop(struct server *s)
+{
+    server_halt(s);
+    server_free(s);
+}
+
+void server_free(struct server *s)
+{
     epc_shard_destroy(s->sh);
     pthread_mutex_destroy(&s->m);
     pthread_cond_destroy(&s->c);

@@ -25,6 +25,8 @@ struct server {
     size_t last_n;
     enum epc_flow_end why;
     bool in_message, closed_inside;
+    struct server *peer; /* on "move" the flow is handed over to it */
+    enum epc_err move_result;
 };
 
 /* Make certificate and key files in a fresh folder; returns false when openssl(1) is missing. */
@@ -35,6 +37,9 @@ void server_defaults(struct server *s);
 void server_create(struct server *s, unsigned index);
 void server_start(struct server *s, unsigned index);
 void server_stop(struct server *s);
+/* The two halves of it, where another shard may still post to this one. */
+void server_halt(struct server *s);
+void server_free(struct server *s);
 /* Run fn(server, flow or NULL) on the shard and wait for it. */
 void server_do(struct server *s, void (*fn)(struct server *s, struct epc_flow *f));
 /* Wait until *counter >= at_least; false after 20 s. */
