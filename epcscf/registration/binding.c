@@ -178,9 +178,9 @@ static struct reg_record *find_older(const struct reg_record *rec, const char *k
 static void end_older(struct reg_record *rec, struct reg_record *old)
 {
     struct epc_reg *r = rec->r;
-    if (!old)
+    if (!old || !old->grant)
         return;
-    if (r->moved) {
+    if (r->moved && rec->grant) {
         r->moved(r->moved_arg, old->flow_id, rec->flow_id);
         old->moved = true;
     }
@@ -210,16 +210,18 @@ void reg_bind(struct reg_record *rec)
     rec->grant = g;
     epc_hash_add(&r->by_key, &rec->by_key, epc_hash_bytes(g->key, strlen(g->key)));
     reg_renew(rec);
-    reg_roll_bound(rec);
     rec->failures = 0;
     reg_challenge_over(rec);
     set_registered(rec, true);
-    end_older(rec, older);
     epc_log(EPC_LOG_INFO, "registration",
             "event=registered flow=%llx impi=%s mode=%s expires_s=%llu impus=%zu",
             (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(g->impi), id),
             g->mode == EPC_MODE_TOKEN ? "token" : "digest",
             (unsigned long long)(g->expires_at_ms - epc_now_ms()) / 1000, g->n_impus);
+    /* The home may be this shard and say at once that the binding must end again. It hears of the new
+     * one first, so that its subscription goes on. */
+    reg_roll_bound(rec);
+    end_older(rec, older);
 }
 
 void reg_forget(struct reg_record *rec, const char *why)

@@ -315,7 +315,9 @@ void roll_on_gone(struct epc_reg *r, const struct reg_msg *m)
 {
     struct roll_user *u = roll_user_find(r, m->impi);
     struct roll_entry *e = u ? entry_find(u, m->from, m->flow_id, m->key) : NULL;
-    if (e && e->stage == ROLL_BOUND)
+    /* One that was told to end while its REGISTER is at the core loses its place at once: should the core
+     * accept it yet, roll_on_bound() finds it late. */
+    if (e && (e->stage == ROLL_BOUND || e->ending))
         remove_entry(e);
 }
 
