@@ -59,6 +59,7 @@ struct epc_cfg_sip {
 
 /** What happens to calls when the token behind a registration ends. */
 enum epc_token_end { EPC_TOKEN_END_KEEP, EPC_TOKEN_END_RELEASE };
+struct epc_cfg_redirect;
 struct epc_cfg_registration {
     uint32_t min_expires_s, max_expires_s;
     char *tna_integrity_protected;  /**< "auth-done" (TS 33.203 U) or "tls-yes" for cores that need it */
@@ -74,6 +75,8 @@ struct epc_cfg_registration {
     uint32_t max_flows_per_identity; /**< connections registered for one IMPI; 0 = no limit */
     bool strict_token;              /**< in token mode every request outside of a dialog needs a token */
     bool strict_integrity;          /**< integrity-protected from a WIC: 403, not only removed */
+    struct epc_cfg_redirect *redirect; /**< the first that fits counts */
+    size_t n_redirect;
 };
 
 /** tokens.issuers[]: keys come from jwks_file or jwks_url; an issuer with introspection_url alone has
@@ -173,9 +176,42 @@ struct epc_cfg_policy {
     size_t n_turn_servers;
 };
 
-struct epc_cfg_plmn {             /**< wwsf.plmn[] */
-    char *plmn;                   /**< MCC+MNC, 5 or 6 digits, or "default" */
+/** A PLMN identity (TS 23.003 2.2), or an MCC alone. */
+struct epc_plmn {
+    bool given;                   /**< false: none, the rest is 0 */
+    uint8_t mnc_digits;           /**< 2 or 3; 0: the MCC alone */
+    uint16_t mcc, mnc;
+};
+enum { EPC_PLMN_LEN = 8 }; /* of its longest form, NUL included */
+/** "26201", "262001", "262-01", "262-001" or "262". @return false: malformed, @p out untouched */
+bool epc_plmn_parse(struct epc_str text, struct epc_plmn *out);
+/** What a row of a table names: from first to last; first.given false: "default". */
+struct epc_plmn_range {
+    struct epc_plmn first, last;
+};
+/** A PLMN, "262", "262-01..262-09" or "default". @return NULL, or what is wrong and what to do (static) */
+const char *epc_plmn_range_parse(struct epc_str text, struct epc_plmn_range *out);
+/** How well a row fits: 0 not at all; the higher, the more exactly (5 that PLMN, 4 a range with it; 3 and 2
+ *  the same with an MNC of another length but the same number, 01 and 001; 1 its MCC). "default" fits nobody. */
+unsigned epc_plmn_rank(const struct epc_plmn_range *r, const struct epc_plmn *p);
+bool epc_plmn_ranges_overlap(const struct epc_plmn_range *a, const struct epc_plmn_range *b);
+bool epc_plmn_ranges_equal(const struct epc_plmn_range *a, const struct epc_plmn_range *b);
+
+enum epc_plmn_match { EPC_PLMN_EITHER, EPC_PLMN_SERVING, EPC_PLMN_HOME };
+struct epc_cfg_plmn {             /**< wwsf.plmn[]; rows of the same plmn and match stand together */
+    char *plmn;                   /**< see epc_plmn_range_parse() */
     char *url;                    /**< wss:// URL of the eP-CSCF */
+    enum epc_plmn_match match;    /**< which of the user's networks it is compared with */
+    uint32_t priority, weight;    /**< as in RFC 2782 */
+    char *health_url;             /**< what is asked instead of url; NULL: url itself, with https */
+};
+/** registration.redirect[]: who is sent to another eP-CSCF. A row with both conditions needs both. */
+struct epc_cfg_redirect {
+    char *home_domain;            /**< host of the REGISTER's Request-URI; NULL: any */
+    char *plmn;                   /**< network in P-Access-Network-Info; NULL: any */
+    char *url;                    /**< wss:// URL of the eP-CSCF that serves them */
+    int status;                   /**< 305 or 503 */
+    uint32_t retry_after_s;       /**< with 503 */
 };
 struct epc_cfg_wwsf {
     bool enabled;
@@ -201,6 +237,13 @@ struct epc_cfg_wwsf {
     size_t n_allowed_origins;
     struct epc_cfg_plmn *plmn;
     size_t n_plmn;
+    enum epc_plmn_match plmn_first; /**< SERVING or HOME: which is looked up first */
+    bool plmn_lenient;            /**< a malformed PLMN counts as none, instead of 400 */
+    uint32_t plmn_ttl_s;          /**< how long a WIC may keep the choice */
+    uint32_t health_interval_s;   /**< between probes of an eP-CSCF; 0: none */
+    uint32_t health_timeout_ms;   /**< for one probe */
+    uint32_t health_fall, health_rise; /**< probes in a row that make it unhealthy, healthy */
+    char *health_ca_file;         /**< PEM; NULL: the system's */
 };
 
 struct epc_cfg_admin {

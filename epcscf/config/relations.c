@@ -224,6 +224,29 @@ static void check_sip(struct cfg_loader *ld)
                   "is of another address family than sip.core_host; use IPv4 or IPv6 for both");
 }
 
+static bool is_home(const struct epc_cfg_sip *c, const char *domain)
+{
+    for (size_t i = 0; i < c->n_home_domains; i++)
+        if (strcasecmp(c->home_domains[i], domain) == 0)
+            return true;
+    return false;
+}
+
+static void check_redirect(struct cfg_loader *ld, size_t i)
+{
+    const struct epc_cfg_redirect *d = &ld->cfg->registration.redirect[i];
+    if (!d->home_domain && !d->plmn)
+        cfg_fault(ld, item_line(ld, "registration.redirect", i, NULL), "registration.redirect",
+                  "neither home_domain nor plmn, so that nobody could register; give one of them");
+    else if (d->home_domain && !d->plmn && is_home(&ld->cfg->sip, d->home_domain))
+        cfg_fault(ld, item_line(ld, "registration.redirect", i, "home_domain"), "registration.redirect",
+                  "%s is in sip.home_domains, so that none of its users could register here; remove it "
+                  "from there or add plmn", d->home_domain);
+    if (d->plmn && strcmp(d->plmn, "default") == 0)
+        cfg_fault(ld, item_line(ld, "registration.redirect", i, "plmn"), "registration.redirect",
+                  "plmn is default; name a network or remove it");
+}
+
 static void check_registration(struct cfg_loader *ld)
 {
     const struct epc_cfg_registration *r = &ld->cfg->registration;
@@ -238,6 +261,8 @@ static void check_registration(struct cfg_loader *ld)
         cfg_fault(ld, line_of(ld, entity), entity, "is not sent without its name; give %s too", param);
     if (r->authorization_entity_param && !r->authorization_entity && !bad(ld, entity))
         cfg_fault(ld, line_of(ld, param), param, "has no value to send; give %s too", entity);
+    for (size_t i = 0; i < ld->cfg->registration.n_redirect; i++)
+        check_redirect(ld, i);
 }
 
 static bool has_issuer(const struct epc_cfg_tokens *t, const char *wwsf)
@@ -403,6 +428,39 @@ static void check_wwsf_keys(struct cfg_loader *ld)
                       "%s is wwsf.public_url, whose page needs no leave; remove it", w->public_url);
 }
 
+/* One in another is an exception to it; ranges that cross, or two ranges, leave open which counts. */
+static bool ambiguous(const struct epc_plmn_range *a, const struct epc_plmn_range *b)
+{
+    return epc_plmn_ranges_overlap(a, b) && !epc_plmn_ranges_equal(a, b) &&
+           a->first.mnc != a->last.mnc && b->first.mnc != b->last.mnc;
+}
+
+static void check_plmn(struct cfg_loader *ld, size_t i)
+{
+    const struct epc_cfg_plmn *p = &ld->cfg->wwsf.plmn[i];
+    struct epc_plmn_range mine, other;
+    if (!p->plmn || !p->url || epc_plmn_range_parse(epc_str_c(p->plmn), &mine))
+        return;
+    if (!mine.first.given && p->match != EPC_PLMN_EITHER)
+        cfg_fault(ld, item_line(ld, "wwsf.plmn", i, "match"), "wwsf.plmn",
+                  "match has no meaning with default; remove it");
+    for (size_t j = 0; j < i; j++) {
+        const struct epc_cfg_plmn *q = &ld->cfg->wwsf.plmn[j];
+        if (!q->plmn || !q->url || p->match != q->match || epc_plmn_range_parse(epc_str_c(q->plmn), &other))
+            continue;
+        if (ambiguous(&mine, &other)) {
+            cfg_fault(ld, item_line(ld, "wwsf.plmn", i, "plmn"), "wwsf.plmn",
+                      "%s overlaps %s; make the ranges disjoint", p->plmn, q->plmn);
+            return;
+        }
+        if (epc_plmn_ranges_equal(&mine, &other) && strcmp(p->url, q->url) == 0) {
+            cfg_fault(ld, item_line(ld, "wwsf.plmn", i, "plmn"), "wwsf.plmn",
+                      "%s stands twice with %s; remove one", p->plmn, p->url);
+            return;
+        }
+    }
+}
+
 static void check_wwsf(struct cfg_loader *ld)
 {
     const struct epc_config *c = ld->cfg;
@@ -414,12 +472,7 @@ static void check_wwsf(struct cfg_loader *ld)
             cfg_fault(ld, line_of(ld, "wwsf.listen"), "wwsf.listen",
                       "is also in wss.listen; choose another port");
     for (size_t i = 0; i < w->n_plmn; i++)
-        for (size_t j = 0; j < i; j++)
-            if (w->plmn[i].plmn && w->plmn[j].plmn && strcmp(w->plmn[i].plmn, w->plmn[j].plmn) == 0) {
-                cfg_fault(ld, item_line(ld, "wwsf.plmn", i, "plmn"), "wwsf.plmn",
-                          "%s stands twice; remove one", w->plmn[i].plmn);
-                j = i;
-            }
+        check_plmn(ld, i);
     check_wwsf_tokens(ld);
     check_wwsf_keys(ld);
 }

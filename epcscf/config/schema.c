@@ -26,6 +26,12 @@ static const char *const gateways[] = {"rtpengine", NULL};
 static const char *const policy_modes[] = {"required", "optional", "off", NULL};
 static const int policy_mode_values[] = {EPC_POLICY_REQUIRED, EPC_POLICY_OPTIONAL, EPC_POLICY_OFF};
 
+static const char *const plmn_matches[] = {"either", "serving", "home", NULL};
+static const char *const plmn_firsts[] = {"serving", "home", NULL};
+static const int plmn_first_values[] = {EPC_PLMN_SERVING, EPC_PLMN_HOME};
+static const char *const redirect_statuses[] = {"305", "503", NULL};
+static const int redirect_status_values[] = {305, 503};
+
 static const struct cfg_key origin_keys[] = {
     {"origin", CFG_ORIGIN, .need = CFG_NEED_ALWAYS, IN(epc_cfg_origin, origin),
      .help = "Origin header that browsers send from the WWSF's pages: `scheme://host[:port]`"},
@@ -103,11 +109,34 @@ static const struct cfg_table pool_table = TABLE(pool_keys, struct epc_cfg_pool)
 
 static const struct cfg_key plmn_keys[] = {
     {"plmn", CFG_PLMN, .need = CFG_NEED_ALWAYS, IN(epc_cfg_plmn, plmn),
-     .help = "MCC and MNC, 5 or 6 digits, or `default`"},
+     .help = "MCC and MNC (`26201`, `262-01`), an MCC alone (`262`), a range (`262-01..262-09`) or `default`"},
     {"url", CFG_WSS_URL, .need = CFG_NEED_ALWAYS, IN(epc_cfg_plmn, url),
-     .help = "`wss://` URL of the eP-CSCF for users of that network"},
+     .help = "`wss://` URL of an eP-CSCF for users of that network; several in rows of their own"},
+    {"match", CFG_ENUM, IN(epc_cfg_plmn, match), .names = plmn_matches, .def = "either",
+     .help = "which network of the user's it is compared with"},
+    {"priority", CFG_U32, IN(epc_cfg_plmn, priority), .max = 65535, .def = "0",
+     .help = "among rows of the same plmn, lower ones come first (RFC 2782)"},
+    {"weight", CFG_U32, IN(epc_cfg_plmn, weight), .max = 65535, .def = "0",
+     .help = "among those of the same priority, its share of being first (RFC 2782); all 0: the order of the rows"},
+    {"health_url", CFG_HTTP_URL, IN(epc_cfg_plmn, health_url), .def_note = "`url`, with `https`",
+     .help = "what is asked whether the eP-CSCF lives; any answer under 500 says so"},
 };
 static const struct cfg_table plmn_table = TABLE(plmn_keys, struct epc_cfg_plmn);
+
+static const struct cfg_key redirect_keys[] = {
+    {"home_domain", CFG_HOST, IN(epc_cfg_redirect, home_domain), .def_note = "any",
+     .help = "domain that the REGISTER is for"},
+    {"plmn", CFG_PLMN, IN(epc_cfg_redirect, plmn), .def_note = "any",
+     .help = "network that P-Access-Network-Info names: a PLMN, an MCC alone or a range"},
+    {"url", CFG_WSS_URL, .need = CFG_NEED_ALWAYS, IN(epc_cfg_redirect, url),
+     .help = "`wss://` URL of the eP-CSCF that serves these users"},
+    {"status", CFG_ENUM, IN(epc_cfg_redirect, status), .names = redirect_statuses,
+     .values = redirect_status_values, .def = "305",
+     .help = "305 Use Proxy names that eP-CSCF in Contact; 503 only sends the user away"},
+    {"retry_after_s", CFG_U32, IN(epc_cfg_redirect, retry_after_s), .min = 1, .max = 86400, .unit = "s",
+     .def = "60", .help = "Retry-After of a 503"},
+};
+static const struct cfg_table redirect_table = TABLE(redirect_keys, struct epc_cfg_redirect);
 
 static const struct cfg_key main_keys[] = {
     {"shards", CFG_U32, AT(shards), .min = 0, .max = 256, .def = "0",
@@ -231,6 +260,9 @@ static const struct cfg_key main_keys[] = {
              "(TS 24.371 7.2.1); else their connection speaks for them"},
     {"registration.strict_integrity", CFG_BOOL, AT(registration.strict_integrity), .def = "false",
      .help = "answer 403 to a browser that writes `integrity-protected`; else it is removed"},
+    {"registration.redirect", CFG_MAPS, AT(registration.redirect), COUNT(registration.n_redirect),
+     .def_note = "none", .items = &redirect_table,
+     .help = "REGISTERs that belong to another eP-CSCF, which a WIC should have been given by its WWSF"},
 
     {"tokens.issuers", CFG_MAPS, .need = CFG_NEED_TOKENS, AT(tokens.issuers),
      COUNT(tokens.n_issuers), .items = &issuer_table, .help = "who may issue tokens"},
@@ -343,6 +375,22 @@ static const struct cfg_key main_keys[] = {
      .help = "origins of pages hosted elsewhere that may log users in (CORS)"},
     {"wwsf.plmn", CFG_MAPS, .need = CFG_NEED_WWSF, AT(wwsf.plmn), COUNT(wwsf.n_plmn),
      .items = &plmn_table, .help = "which eP-CSCF serves which network (TS 23.228 U.2.1.3)"},
+    {"wwsf.plmn_first", CFG_ENUM, AT(wwsf.plmn_first), .names = plmn_firsts, .values = plmn_first_values,
+     .def = "serving", .help = "which network of a user's is looked up first; the other when no row has it"},
+    {"wwsf.plmn_lenient", CFG_BOOL, AT(wwsf.plmn_lenient), .def = "false",
+     .help = "take a malformed PLMN for none instead of refusing it with 400"},
+    {"wwsf.plmn_ttl_s", CFG_U32, AT(wwsf.plmn_ttl_s), .min = 1, .max = 86400, .unit = "s", .def = "300",
+     .help = "how long a WIC may keep the choice of eP-CSCFs"},
+    {"wwsf.health_interval_s", CFG_U32, AT(wwsf.health_interval_s), .min = 0, .max = 3600, .unit = "s",
+     .def = "0", .help = "how often each eP-CSCF of `wwsf.plmn` is asked whether it lives; 0: never"},
+    {"wwsf.health_timeout_ms", CFG_U32, AT(wwsf.health_timeout_ms), .min = 100, .max = 60000, .unit = "ms",
+     .def = "2000", .help = "how long it may take to answer"},
+    {"wwsf.health_fall", CFG_U32, AT(wwsf.health_fall), .min = 1, .max = 100, .def = "3",
+     .help = "failures in a row after which it is named last"},
+    {"wwsf.health_rise", CFG_U32, AT(wwsf.health_rise), .min = 1, .max = 100, .def = "2",
+     .help = "answers in a row after which it is in its place again"},
+    {"wwsf.health_ca_file", CFG_FILE_READ, AT(wwsf.health_ca_file), .def_note = "the system's store",
+     .help = "PEM file: the CA certificates that the eP-CSCFs are checked against"},
 
     {"admin.metrics_listen", CFG_ADDR, AT(admin.metrics_listen), .def_note = "off",
      .help = "plain HTTP for `/metrics` (OpenMetrics) and `/health`"},

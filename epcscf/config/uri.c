@@ -150,15 +150,10 @@ bool cfg_sip_uri_addr(const char *text, struct epc_addr *a)
     return epc_addr_parse(a, ip, port) == EPC_OK;
 }
 
-static bool is_plmn(const char *text)
-{
-    size_t n = strspn(text, "0123456789");
-    return strcmp(text, "default") == 0 || (text[n] == 0 && (n == 5 || n == 6));
-}
-
 const char *cfg_check_text(enum cfg_type t, const char *text)
 {
     struct epc_addr a;
+    struct epc_plmn_range range;
     for (const char *p = text; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             return "holds a control character; write it on one line without";
@@ -190,7 +185,7 @@ const char *cfg_check_text(enum cfg_type t, const char *text)
                    ? NULL
                    : "is no usable SIP URI; write sip:ADDRESS[:port][;transport=...], a literal address";
     case CFG_PLMN:
-        return is_plmn(text) ? NULL : "is no PLMN; write MCC and MNC (5 or 6 digits) or default";
+        return epc_plmn_range_parse(epc_str_c(text), &range);
     case CFG_PATH:
         return text[0] == '/' && only(text, "-._~/") ? NULL : "is no path; write /..., without query";
     case CFG_SOCKET:

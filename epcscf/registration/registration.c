@@ -337,6 +337,8 @@ void epc_reg_handle(struct epc_reg *r, struct epc_sip_in *in)
     tx->rec = rec;
     tx->in = in;
     rec->tx = tx;
+    if (reg_redirect(tx))
+        return;
     enum epc_err err = reg_read_request(tx, &cause);
     if (err == EPC_OK) {
         choose_mode(tx, epc_flow_origin(flow));

@@ -189,6 +189,8 @@ enum epc_err reg_read_digest(struct reg_tx *tx, struct epc_cause *cause) EPC_MUS
 enum epc_err reg_find_bearer(const sip_t *sip, char **token, struct epc_cause *cause) EPC_MUST_CHECK;
 /** Is it the Contact of the binding in force, however it is written? */
 bool reg_own_contact(const struct reg_grant *g, const sip_contact_t *c);
+/** redirect.c: answer a REGISTER that belongs to another eP-CSCF. @return whether it was, and @p tx is gone */
+bool reg_redirect(struct reg_tx *tx) EPC_MUST_CHECK;
 bool reg_same_contact(const sip_contact_t *a, const sip_contact_t *b);
 /** A parameter's value without quotes; p == NULL when there is none. @p name with "=". */
 struct epc_str reg_param(const void *header, const char *name);

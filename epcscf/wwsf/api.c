@@ -58,63 +58,134 @@ json_t *epc_api_body(struct epc_conn *c)
     return NULL;
 }
 
-static void bad_plmn(struct epc_conn *c)
+/* ---- the UE's networks, in a body or in a query: PLMN.md -------------------------------------------- */
+
+/* Malformed: refused with what to write, or taken for none. */
+static bool bad_plmn(struct epc_conn *c, const char *name, struct epc_plmn_ask *ask)
 {
-    epc_http_error(c, 400, "", "plmn: 5 or 6 digits, MCC and MNC");
+    char why[160];
+    epc_count(EPC_C_WWSF_PLMN_BAD);
+    if (c->w->cfg->plmn_lenient) {
+        *ask = (struct epc_plmn_ask){.malformed = true};
+        return true;
+    }
+    snprintf(why, sizeof why, "%s: write MCC and MNC as 26201, 262-01 or 262-001, or the MCC alone as 262", name);
+    epc_http_error(c, 400, "", why);
+    return false;
 }
 
-bool epc_api_plmn(struct epc_conn *c, const json_t *body, struct epc_str *plmn)
+static bool same_plmn(const struct epc_plmn *a, const struct epc_plmn *b)
 {
-    const json_t *j = json_object_get(body, "plmn");
-    *plmn = EPC_STR_NULL;
-    if (!j)
-        return true;
-    *plmn = (struct epc_str){json_string_value(j), json_string_length(j)};
-    if (epc_plmn_valid(*plmn))
-        return true;
-    bad_plmn(c);
-    return false;
+    return a->mcc == b->mcc && a->mnc == b->mnc && a->mnc_digits == b->mnc_digits;
+}
+
+/* One more word on a network; a second one must not say something else. */
+static bool take_plmn(struct epc_str text, struct epc_plmn *p)
+{
+    struct epc_plmn one;
+    if (!epc_plmn_parse(text, &one) || (p->given && !same_plmn(p, &one)))
+        return false;
+    *p = one;
+    return true;
+}
+
+bool epc_api_plmn(struct epc_conn *c, const json_t *body, struct epc_plmn_ask *ask)
+{
+    static const char *const names[] = {"plmn", "serving", "home"};
+    *ask = (struct epc_plmn_ask){0};
+    for (size_t i = 0; i < EPC_ARRAY_LEN(names); i++) {
+        const json_t *j = json_object_get(body, names[i]);
+        struct epc_str text = {json_string_value(j), json_string_length(j)};
+        if (j && !(text.p && take_plmn(text, i == 2 ? &ask->home : &ask->serving)))
+            return bad_plmn(c, names[i], ask);
+    }
+    return true;
+}
+
+struct query {
+    struct epc_plmn_ask ask;
+    char mcc[4], mnc[4];
+    const char *bad; /* the argument that is malformed */
+};
+
+static bool keep_digits(struct epc_str value, char to[4])
+{
+    if (value.n == 0 || value.n > 3 || to[0])
+        return false;
+    memcpy(to, value.p, value.n);
+    return true;
+}
+
+static void read_argument(struct query *q, struct epc_str value)
+{
+    struct epc_str name = epc_str_cut(&value, '=');
+    if (epc_str_eqc(name, "plmn") || epc_str_eqc(name, "serving")) {
+        if (!take_plmn(value, &q->ask.serving))
+            q->bad = "serving";
+    } else if (epc_str_eqc(name, "home")) {
+        if (!take_plmn(value, &q->ask.home))
+            q->bad = "home";
+    } else if (epc_str_eqc(name, "mcc")) {
+        if (!keep_digits(value, q->mcc))
+            q->bad = "mcc";
+    } else if (epc_str_eqc(name, "mnc")) {
+        if (!keep_digits(value, q->mnc))
+            q->bad = "mnc";
+    }
+}
+
+/* false: answered already. Other arguments are none of ours. */
+static bool query_plmn(struct epc_conn *c, struct epc_plmn_ask *ask)
+{
+    char buf[ARG_OCTETS], joined[EPC_PLMN_LEN];
+    struct query q = {0};
+    for (int i = 0; i < ARGS_MAX; i++) {
+        int n = lws_hdr_copy_fragment(c->wsi, buf, sizeof buf, WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (n < 0) /* no more */
+            break;
+        read_argument(&q, (struct epc_str){buf, (size_t)n});
+    }
+    if (!q.bad && (q.mcc[0] || q.mnc[0])) {
+        snprintf(joined, sizeof joined, "%s%s%s", q.mcc, q.mnc[0] ? "-" : "", q.mnc);
+        if (!take_plmn(epc_str_c(joined), &q.ask.serving))
+            q.bad = "mcc and mnc";
+    }
+    *ask = q.ask;
+    return q.bad ? bad_plmn(c, q.bad, ask) : true;
 }
 
 /* ---- GET ---------------------------------------------------------------------------------------------- */
 
-/* The argument plmn of the query: absent gives the empty slice; false when it is malformed. */
-static bool query_plmn(struct epc_conn *c, char *buf, size_t size, struct epc_str *plmn)
+/* Takes @p body. */
+static void answer_choice(struct epc_conn *c, json_t *body)
 {
-    bool found = false;
-    *plmn = EPC_STR_NULL;
-    for (int i = 0; i < ARGS_MAX; i++) {
-        int n = lws_hdr_copy_fragment(c->wsi, buf, (int)size, WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (n < 0) /* no more */
-            break;
-        struct epc_str arg = {buf, (size_t)n};
-        if (!epc_str_starts(arg, "plmn="))
-            continue;
-        *plmn = (struct epc_str){buf + 5, arg.n - 5};
-        found = true;
-        break;
+    struct epc_plmn_ask ask;
+    if (!query_plmn(c, &ask)) {
+        json_decref(body);
+        return;
     }
-    return !found || epc_plmn_valid(*plmn);
+    if (body && epc_choice_fill(c->w->choice, &ask, body)) {
+        json_decref(body);
+        body = NULL;
+    }
+    if (body && json_array_size(json_object_get(body, "epcscf")) == 0) {
+        json_decref(body);
+        epc_http_error(c, 404, "", "no eP-CSCF for this network");
+        return;
+    }
+    epc_http_json(c, 200, "", body);
+}
+
+static void get_epcscf(struct epc_conn *c)
+{
+    answer_choice(c, json_pack("{s:s}", "home_domain", c->w->cfg->home_domain));
 }
 
 static void get_config(struct epc_conn *c)
 {
     const struct epc_cfg_wwsf *cfg = c->w->cfg;
-    char buf[ARG_OCTETS];
-    struct epc_str plmn;
-    if (!query_plmn(c, buf, sizeof buf, &plmn)) {
-        bad_plmn(c);
-        return;
-    }
-    json_t *urls = epc_plmn_urls(cfg, plmn);
-    if (urls && json_array_size(urls) == 0) {
-        json_decref(urls);
-        epc_http_error(c, 404, "", "no eP-CSCF for this network");
-        return;
-    }
-    epc_http_json(c, 200, "", urls ? json_pack("{s:o, s:s, s:[s, s], s:b}", "epcscf", urls, "home_domain",
-                                               cfg->home_domain, "modes", "token", "digest", "guests",
-                                               cfg->guests) : NULL);
+    answer_choice(c, json_pack("{s:s, s:[s, s], s:b}", "home_domain", cfg->home_domain, "modes", "token",
+                               "digest", "guests", cfg->guests));
 }
 
 static void get_jwks(struct epc_conn *c)
@@ -156,6 +227,7 @@ static const struct route routes[] = {
     {"/api/token", EPC_POST, epc_api_token},
     {"/api/logout", EPC_POST, epc_api_logout},
     {"/api/config", EPC_GET, get_config},
+    {"/api/epcscf", EPC_GET, get_epcscf},
     {"/.well-known/jwks.json", EPC_GET, get_jwks},
 };
 

@@ -7,6 +7,12 @@
 static const char ASKED_METHOD[] = "access-control-request-method:";
 enum { PREFLIGHT_MAX_AGE_S = 600, LIST_MAX = 256 };
 
+/* What anybody may read, from any page: public keys, and which eP-CSCF serves a network. */
+static bool is_public(const struct epc_conn *c)
+{
+    return strcmp(c->path, "/api/epcscf") == 0;
+}
+
 static bool is_api(const struct epc_conn *c)
 {
     return strncmp(c->path, "/api/", 5) == 0;
@@ -76,7 +82,7 @@ void epc_cors_preflight(struct epc_conn *c, enum epc_method method)
 
 void epc_cors_headers(const struct epc_conn *c, bool anybody, struct epc_buf *out)
 {
-    if (anybody) {
+    if (anybody || is_public(c)) {
         epc_buf_adds(out, "Access-Control-Allow-Origin: *\r\n");
         return;
     }

@@ -27,7 +27,7 @@ struct epc_task {
     enum kind kind;
     /* asked for */
     char *name, *password;
-    char plmn[8];
+    struct epc_plmn_ask plmn;
     char origin[EPC_ORIGIN_MAX];
     char id[EPC_SESSION_ID_LEN + 1];
     bool revoke;
@@ -104,7 +104,7 @@ static struct epc_task *back(struct epc_job *j)
     return t;
 }
 
-static struct epc_task *new_task(struct epc_conn *c, enum kind kind, struct epc_str plmn)
+static struct epc_task *new_task(struct epc_conn *c, enum kind kind, const struct epc_plmn_ask *plmn)
 {
     const struct epc_cfg_wwsf *cfg = c->w->cfg;
     struct epc_task *t = calloc(1, sizeof *t);
@@ -117,7 +117,7 @@ static struct epc_task *new_task(struct epc_conn *c, enum kind kind, struct epc_
     t->kind = kind;
     t->revoke = cfg->pool_revoke && c->w->returned;
     t->lease = (struct epc_lease){0, cfg->token_lifetime_s, cfg->pool_margin_s};
-    snprintf(t->plmn, sizeof t->plmn, "%.*s", EPC_STR_ARG(plmn));
+    t->plmn = *plmn;
     memcpy(t->origin, c->origin, sizeof t->origin);
     c->task = t;
     return t;
@@ -136,18 +136,21 @@ static json_t *profile(const struct epc_task *t, const char *token)
 {
     const struct epc_cfg_wwsf *cfg = t->w->cfg;
     const struct epc_user *u = &t->user;
-    json_t *impus = json_array(), *urls = epc_plmn_urls(cfg, epc_str_c(t->plmn));
+    json_t *impus = json_array();
     json_t *body = NULL;
-    int bad = !impus || !urls;
+    int bad = !impus;
     for (size_t i = 0; !bad && i < u->n_impus; i++)
         bad = json_array_append_new(impus, json_string(u->impus[i]));
     if (!bad)
-        body = json_pack("{s:s, s:I, s:s, s:O, s:s, s:O, s:s, s:b, s:b, s:b}", "token", token, "expires_at",
+        body = json_pack("{s:s, s:I, s:s, s:O, s:s, s:s, s:b, s:b, s:b}", "token", token, "expires_at",
                          (json_int_t)(t->lease.now_s + cfg->token_lifetime_s), "impi", u->impi, "impus", impus,
-                         "display_name", u->display_name ? u->display_name : "", "epcscf", urls, "home_domain",
+                         "display_name", u->display_name ? u->display_name : "", "home_domain",
                          cfg->home_domain, "digest", !u->pool, "pool", u->pool, "guest", u->guest);
     json_decref(impus);
-    json_decref(urls);
+    if (body && epc_choice_fill(t->w->choice, &t->plmn, body)) {
+        json_decref(body);
+        body = NULL;
+    }
     return body;
 }
 
@@ -321,7 +324,8 @@ static struct epc_str text_member(const json_t *body, const char *name)
     return (struct epc_str){json_string_value(j), json_string_length(j)};
 }
 
-static void start_login(struct epc_conn *c, struct epc_str name, struct epc_str password, struct epc_str plmn)
+static void start_login(struct epc_conn *c, struct epc_str name, struct epc_str password,
+                        const struct epc_plmn_ask *plmn)
 {
     struct epc_task *t = new_task(c, LOGIN, plmn);
     if (!t)
@@ -338,7 +342,7 @@ static void start_login(struct epc_conn *c, struct epc_str name, struct epc_str 
 
 void epc_api_login(struct epc_conn *c)
 {
-    struct epc_str plmn;
+    struct epc_plmn_ask plmn;
     json_t *body = epc_api_body(c);
     if (!body)
         return;
@@ -346,20 +350,20 @@ void epc_api_login(struct epc_conn *c)
     if (!name.p || !password.p || name.n == 0 || name.n > NAME_MAX_OCTETS || password.n > PASSWORD_MAX)
         epc_http_error(c, 400, "", "user and password are expected");
     else if (epc_api_plmn(c, body, &plmn))
-        start_login(c, name, password, plmn);
+        start_login(c, name, password, &plmn);
     json_decref(body);
 }
 
 void epc_api_guest(struct epc_conn *c)
 {
-    struct epc_str plmn;
+    struct epc_plmn_ask plmn;
     json_t *body = epc_api_body(c);
     if (!body)
         return;
     if (!c->w->cfg->guests)
         epc_http_error(c, 404, "", "guests are not let in");
     else if (epc_api_plmn(c, body, &plmn) && !limited(c, "")) {
-        struct epc_task *t = new_task(c, GUEST, plmn);
+        struct epc_task *t = new_task(c, GUEST, &plmn);
         if (t) {
             epc_count(EPC_C_WWSF_GUESTS);
             log_attempt(c, "", "guest");
@@ -385,7 +389,7 @@ static struct epc_str session_id(struct epc_conn *c, char *buf, size_t size)
     return EPC_STR_NULL;
 }
 
-static void start_session_task(struct epc_conn *c, enum kind kind, struct epc_str plmn)
+static void start_session_task(struct epc_conn *c, enum kind kind, const struct epc_plmn_ask *plmn)
 {
     char cookies[COOKIE_MAX];
     struct epc_task *t = new_task(c, kind, plmn);
@@ -398,16 +402,16 @@ static void start_session_task(struct epc_conn *c, enum kind kind, struct epc_st
 
 void epc_api_token(struct epc_conn *c)
 {
-    struct epc_str plmn;
+    struct epc_plmn_ask plmn;
     json_t *body = epc_api_body(c);
     if (!body)
         return;
     if (epc_api_plmn(c, body, &plmn))
-        start_session_task(c, REFRESH, plmn);
+        start_session_task(c, REFRESH, &plmn);
     json_decref(body);
 }
 
 void epc_api_logout(struct epc_conn *c)
 {
-    start_session_task(c, LOGOUT, EPC_STR_NULL);
+    start_session_task(c, LOGOUT, &(struct epc_plmn_ask){0});
 }

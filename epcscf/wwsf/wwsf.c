@@ -138,6 +138,7 @@ static void free_wwsf(struct epc_wwsf *w)
     epc_ring_free(w->ring);
     epc_backend_close(&w->backend);
     epc_page_free(w->page);
+    epc_choice_destroy(w->choice);
     epc_limits_destroy(w->limits);
     free(w->headers);
     free(w);
@@ -214,6 +215,8 @@ static enum epc_err load(struct epc_wwsf *w)
     if (err == EPC_OK)
         err = epc_page_load(&w->page, w->cfg->page_dir);
     if (err == EPC_OK)
+        err = epc_choice_create(&w->choice, w->cfg);
+    if (err == EPC_OK)
         err = epc_limits_create(&w->limits, SOURCES_MAX);
     if (err == EPC_OK && !(w->headers = security_headers(w->cfg)))
         err = EPC_ENOMEM;
@@ -242,6 +245,8 @@ enum epc_err epc_wwsf_create(struct epc_wwsf **out, struct epc_shard *service,
     enum epc_err err = load(w);
     if (err == EPC_OK)
         err = open_vhost(w);
+    if (err == EPC_OK)
+        err = epc_health_start(w->choice, service);
     if (err == EPC_OK)
         err = epc_shard_listen(service, &cfg->listen, w->vhost, may_accept, w);
     if (err != EPC_OK)
@@ -282,6 +287,8 @@ void epc_wwsf_destroy(struct epc_wwsf *w)
     epc_shard_hold(w->sh);
     w->destroying = true;
     stop_threads(w);
+    epc_choice_destroy(w->choice);
+    w->choice = NULL;
     w->cfg = NULL; /* the caller may free it now */
     w->backend.cfg = NULL;
     if (w->n_conns == 0) {

@@ -5,6 +5,7 @@
 #ifndef EPC_WWSF_PRIV_H
 #define EPC_WWSF_PRIV_H
 
+#include "wwsf/choice.h"
 #include "wwsf/jobs.h"
 #include "wwsf/keys.h"
 #include "wwsf/store.h"
@@ -20,13 +21,6 @@
 /** A signed JWT for @p u. @return gives; NULL: out of memory, or OpenSSL refused (logged) */
 char *epc_token_make(const struct epc_key *k, const struct epc_cfg_wwsf *cfg,
                      const struct epc_user *u, uint64_t now_s);
-
-/* ---- plmn.c ------------------------------------------------------------------------------------------ */
-
-bool epc_plmn_valid(struct epc_str plmn); /**< 5 or 6 digits (TS 23.003 2.2) */
-/** URLs of the eP-CSCFs for @p plmn in the order of the table; those of "default" when it has none,
- *  or when @p plmn is empty. @return gives; NULL: out of memory */
-json_t *epc_plmn_urls(const struct epc_cfg_wwsf *cfg, struct epc_str plmn);
 
 /* ---- limit.c: how often a source, for an account, and all together, may try a password ------------------- */
 
@@ -117,8 +111,8 @@ void epc_api_handle(struct epc_conn *c);
 
 /** The JSON object in the body, NULL when it is none (answered already). */
 json_t *epc_api_body(struct epc_conn *c);
-/** Member @p name as PLMN: true and possibly empty, or false when malformed (answered already). */
-bool epc_api_plmn(struct epc_conn *c, const json_t *body, struct epc_str *plmn);
+/** The UE's networks in members plmn or serving, and home: false when malformed (answered already). */
+bool epc_api_plmn(struct epc_conn *c, const json_t *body, struct epc_plmn_ask *ask);
 void epc_api_login(struct epc_conn *c);
 void epc_api_token(struct epc_conn *c);
 void epc_api_guest(struct epc_conn *c);
@@ -152,6 +146,7 @@ struct epc_wwsf {
     struct epc_ring *ring;
     char *headers;        /* the security headers of every answer */
     struct epc_page *page;
+    struct epc_choice *choice;
     struct epc_limits *limits;
     struct epc_backend backend; /* the store's thread's, once stores is there */
     struct epc_jobs *stores, *hashers;

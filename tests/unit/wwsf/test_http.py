@@ -382,13 +382,40 @@ class Http(Case):
     def test_config(self):
         status, _, body = self.s.ask("GET", "/api/config")
         self.assertEqual(status, 200)
-        self.assertEqual(json.loads(body), {"epcscf": ["wss://one.ims.test/ws", "wss://two.ims.test:8443/ws"],
-                                            "home_domain": "ims.test", "modes": ["token", "digest"], "guests": False})
+        both = ["wss://one.ims.test/ws", "wss://two.ims.test:8443/ws"]
+        self.assertEqual(json.loads(body), {"epcscf": both, "known": both[::-1], "reason": "none",
+                                            "network": "default", "ttl_s": 300, "home_domain": "ims.test",
+                                            "modes": ["token", "digest"], "guests": False})
         self.assertEqual(json.loads(self.s.ask("GET", "/api/config?x=1&plmn=310260")[2])["epcscf"],
                          ["wss://one.ims.test/ws"])
         self.assertEqual(len(json.loads(self.s.ask("GET", "/api/config?plmn=310261")[2])["epcscf"]), 2)
-        for bad in ("", "310", "31026x", "3102600", "%33", "1" * 500, "31026+"):
+        for bad in ("", "31", "31026x", "3102600", "%33", "1" * 500, "31026+"):
             self.assertEqual(self.s.ask("GET", "/api/config?plmn=" + bad)[0], 400, bad)
+
+    def test_epcscf(self):
+        """The public interface for any WIC: forms of a PLMN, and who may read the answer."""
+        def ask(query, **headers):
+            status, got, body = self.s.ask("GET", "/api/epcscf" + query, headers=headers)
+            return status, got, json.loads(body)
+        for query in ("plmn=26201", "serving=262-01", "serving=262-001", "serving=262001", "mcc=262&mnc=01",
+                      "mcc=262&mnc=001", "home=262-01", "home=26201&serving=999-99", "plmn=26201&serving=262-01"):
+            status, headers, body = ask("?" + query)
+            self.assertEqual((status, body["epcscf"], body["network"]),
+                             (200, ["wss://two.ims.test:8443/ws"], "26201"), query)
+            self.assertEqual(body["reason"], "home" if "home" in query else "serving")
+        self.assertEqual(ask("?serving=262-02")[2]["reason"], "unknown")
+        self.assertEqual(ask("")[2]["reason"], "none")
+        self.assertEqual(ask("?mcc=262")[2]["reason"], "unknown")
+        for bad in ("mcc=26&mnc=201", "mnc=01", "mcc=262&mnc=1", "mcc=2620&mnc=1", "serving=x", "home=",
+                    "plmn=26201&serving=26202", "mcc=262&mcc=310&mnc=01", "mcc=262&mnc="):
+            status, _, body = ask("?" + bad)
+            self.assertEqual(status, 400, bad)
+            self.assertIn("write MCC and MNC", body["error"])
+        status, headers, _ = ask("?plmn=26201", Origin="https://anyone.test")
+        self.assertEqual((status, headers["Access-Control-Allow-Origin"], headers["Cache-Control"]),
+                         (200, "*", "no-store"))
+        self.assertNotIn("Access-Control-Allow-Credentials", headers)
+        self.assertEqual(self.s.ask("POST", "/api/epcscf")[0], 405)
 
     def test_keys(self):
         status, headers, body = self.s.ask("GET", "/.well-known/jwks.json")

@@ -1,4 +1,4 @@
-/* Passwords, the users' file with its faults, the choice by PLMN, the page's files. */
+/* Passwords, the users' file with its faults, the page's files. */
 #include "wwsf/wwsf_priv.h"
 
 #include <setjmp.h>
@@ -191,50 +191,6 @@ static void test_pool_file(void **state)
     assert_int_equal(epc_users_load_pool(&u, "/nonexistent/pool"), EPC_EIO);
 }
 
-/* ---- PLMN ---------------------------------------------------------------------------------------------------- */
-
-static char m26201[] = "26201", m310260[] = "310260", mdefault[] = "default";
-static char a_url[] = "wss://a/", b_url[] = "wss://b/", c_url[] = "wss://c/", d_url[] = "wss://d/";
-
-static void chosen(const struct epc_cfg_wwsf *cfg, struct epc_str plmn, const char *want)
-{
-    char got[64] = "";
-    json_t *urls = epc_plmn_urls(cfg, plmn);
-    const json_t *url;
-    size_t i;
-    assert_non_null(urls);
-    json_array_foreach(urls, i, url)
-        strncat(got, json_string_value(url), sizeof got - strlen(got) - 1);
-    assert_string_equal(got, want);
-    json_decref(urls);
-}
-
-static void test_plmn(void **state)
-{
-    (void)state;
-    struct epc_cfg_plmn table[] = {{m26201, b_url}, {mdefault, c_url}, {m26201, a_url}, {m310260, d_url},
-                                   {mdefault, a_url}};
-    struct epc_cfg_wwsf cfg = {.plmn = table, .n_plmn = EPC_ARRAY_LEN(table)};
-    chosen(&cfg, EPC_STR("26201"), "wss://b/wss://a/");
-    chosen(&cfg, EPC_STR("310260"), "wss://d/");
-    chosen(&cfg, EPC_STR("31026"), "wss://c/wss://a/"); /* exact: no prefix */
-    chosen(&cfg, EPC_STR("262010"), "wss://c/wss://a/");
-    chosen(&cfg, EPC_STR_NULL, "wss://c/wss://a/");
-    cfg.n_plmn = 1;
-    chosen(&cfg, EPC_STR("310260"), "");
-}
-
-static void test_plmn_form(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {"", "2620", "2620155", "2620a", "26201 ", "+26201", "default", "-2620"};
-    assert_true(epc_plmn_valid(EPC_STR("26201")));
-    assert_true(epc_plmn_valid(EPC_STR("310260")));
-    for (size_t i = 0; i < EPC_ARRAY_LEN(bad); i++)
-        assert_false(epc_plmn_valid(epc_str_c(bad[i])));
-    assert_false(epc_plmn_valid((struct epc_str){"26201\0", 6}));
-}
-
 /* ---- page ------------------------------------------------------------------------------------------------------ */
 
 static void test_page(void **state)
@@ -269,8 +225,7 @@ int main(void)
         cmocka_unit_test(test_password_faults), cmocka_unit_test(test_users),
         cmocka_unit_test(test_users_faults),   cmocka_unit_test(test_pool_user),
         cmocka_unit_test(test_pool_file),      cmocka_unit_test(test_no_users),
-        cmocka_unit_test(test_plmn),
-        cmocka_unit_test(test_plmn_form),      cmocka_unit_test(test_page),
+        cmocka_unit_test(test_page),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

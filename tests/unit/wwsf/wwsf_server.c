@@ -140,15 +140,17 @@ static int hash(const char *password)
 
 int main(int argc, char **argv)
 {
+    char m26201[] = "26201", m310260[] = "310260";
     char urls[][40] = {"wss://one.ims.test/ws", "wss://two.ims.test:8443/ws"};
-    struct epc_cfg_plmn plmn[PLMN_MAX] = {{"26201", urls[1]}, {"310260", urls[0]}};
+    struct epc_cfg_plmn plmn[PLMN_MAX] = {{.plmn = m26201, .url = urls[1]},
+                                          {.plmn = m310260, .url = urls[0]}};
     size_t n = 2;
     char issuer[] = "https://waf.ims.test", audience[] = "epcscf.ims.test", scope[] = "sip";
     char id[] = "wwsf1", domain[] = "ims.test", public_url[64], word_default[] = "default";
     char *origins[ORIGINS_MAX];
     struct run r = {.cfg = {.enabled = true, .public_url = public_url, .id = id, .issuer = issuer,
                             .audience = audience, .scope = scope, .home_domain = domain,
-                            .key_publish_s = 900, .token_lifetime_s = 600, .allowed_origins = origins,
+                            .key_publish_s = 900, .plmn_ttl_s = 300, .token_lifetime_s = 600, .allowed_origins = origins,
                             .plmn = plmn}};
     if (argc == 3 && strcmp(argv[1], "--hash") == 0)
         return hash(argv[2]);
@@ -163,10 +165,10 @@ int main(int argc, char **argv)
     }
     for (int i = 3; i < argc && n < PLMN_MAX && r.cfg.n_allowed_origins < ORIGINS_MAX; i++)
         if (!setting(&r.cfg, argv[i]))
-            plmn[n++] = (struct epc_cfg_plmn){word_default, argv[i]};
+            plmn[n++] = (struct epc_cfg_plmn){.plmn = word_default, .url = argv[i]};
     if (n == 2) {
-        plmn[n++] = (struct epc_cfg_plmn){word_default, urls[0]};
-        plmn[n++] = (struct epc_cfg_plmn){word_default, urls[1]};
+        plmn[n++] = (struct epc_cfg_plmn){.plmn = word_default, .url = urls[0]};
+        plmn[n++] = (struct epc_cfg_plmn){.plmn = word_default, .url = urls[1]};
     }
     r.cfg.n_plmn = n;
     snprintf(public_url, sizeof public_url, "https://127.0.0.1:%s", argv[2]);
