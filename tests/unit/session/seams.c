@@ -177,10 +177,10 @@ enum epc_err epc_sip_out_send(struct epc_sip_out **out, struct epc_sip *s, const
                               msg_t **req, epc_sip_response_fn *fn, void *arg)
 {
     (void)s;
-    if (seam.out_fails)
+    if (seam.out_fails || (dest->leg == EPC_LEG_WIC && dest->flow_id == seam.gone_flow))
         return EPC_ENOENT;
     struct epc_sip_out *o = calloc(1, sizeof *o);
-    *o = (struct epc_sip_out){.msg = *req, .leg = dest->leg, .fn = fn, .arg = arg};
+    *o = (struct epc_sip_out){.msg = *req, .leg = dest->leg, .flow = dest->flow_id, .fn = fn, .arg = arg};
     *req = NULL;
     seam.out[seam.n_out++] = o;
     *out = o;

@@ -24,6 +24,7 @@ struct epc_sip_out {
     enum epc_leg leg;
     epc_sip_response_fn *fn;
     void *arg;
+    uint64_t flow;
     bool cancelled, detached;
 };
 struct epc_gw_ctx {

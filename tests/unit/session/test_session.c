@@ -32,6 +32,7 @@ static struct epc_config cfg;
 static struct epc_sessions *ss;
 static struct epc_sip_in *ins[SEAM_MAX];
 static int n_ins;
+static uint64_t flow = 1; /* on which requests arrive */
 
 static struct epc_sip_in *request(enum epc_leg leg, const char *method, unsigned cseq, const char *to_tag,
                                   const char *from_tag, const char *sdp, const char *extra)
@@ -45,7 +46,7 @@ static struct epc_sip_in *request(enum epc_leg leg, const char *method, unsigned
              method, leg == EPC_LEG_WIC ? "WSS" : "UDP", n_ins, from_tag, to_tag ? ";tag=" : "",
              to_tag ? to_tag : "", cseq, method, extra ? extra : "",
              sdp ? "Content-Type: application/sdp\r\n" : "", sdp ? strlen(sdp) : 0, sdp ? sdp : "");
-    struct epc_sip_in *in = seam_in(leg, 1, text);
+    struct epc_sip_in *in = seam_in(leg, flow, text);
     ins[n_ins++] = in;
     return in;
 }
@@ -61,7 +62,7 @@ static struct epc_sip_in *receive(enum epc_leg leg, const char *method, unsigned
 static void ack(enum epc_leg leg, const char *sdp)
 {
     struct epc_sip_in *in = request(leg, "ACK", 1, "callee", "caller", sdp, NULL);
-    epc_sessions_ack(ss, leg, 1, msg_dup(in->msg));
+    epc_sessions_ack(ss, leg, flow, msg_dup(in->msg));
 }
 
 static char *body(msg_t *msg)
@@ -87,6 +88,7 @@ static int setup(void **state)
     cfg.policy.mode = EPC_POLICY_REQUIRED;
     cfg.policy.audio_bw_bps = 80000;
     seams_reset();
+    flow = 1;
     struct epc_sessions_opts o = {.shard = (struct epc_shard *)&seam,
                                   .sip = (struct epc_sip *)&seam,
                                   .reg = (struct epc_reg *)&seam,
@@ -394,6 +396,203 @@ static void flow_lost_in_call(void **state)
     assert_int_equal(seam.out[1]->leg, EPC_LEG_CORE);
     assert_true(seam.gw[0]->released);
     assert_true(seam.rx[0]->closed);
+}
+
+/* ---- a connection is lost, and the registration waits for its WIC ---- */
+
+static struct epc_sip_in *while_lost(const char *method, unsigned cseq, const char *to_tag, const char *from_tag)
+{
+    struct epc_sip_in *in = request(EPC_LEG_CORE, method, cseq, to_tag, from_tag, NULL, NULL);
+    epc_sessions_lost(ss, in);
+    assert_int_equal(in->released, 1);
+    return in;
+}
+
+static void lose_the_flow(void)
+{
+    cfg.registration.flow_loss_grace_ms = 20000;
+    seam.gone_flow = 1;
+    epc_sessions_flow_closed(ss, 1);
+}
+
+static void come_back(void)
+{
+    seam.moved_from = 1;
+    seam.moved_to = 2;
+    epc_sessions_flow_moved(ss, 1, 2);
+    flow = 2;
+}
+
+static struct epc_sip_in *hang_up(void)
+{
+    int next = seam.n_out;
+    struct epc_sip_in *in = receive(EPC_LEG_WIC, "BYE", 9, "callee", "caller", NULL);
+    assert_int_equal(seam.n_out, next + 1);
+    seam_respond(seam.out[next], 200, "callee", NULL, NULL);
+    seam_over(seam.out[next]);
+    return in;
+}
+
+static void held_and_rebound(void **state)
+{
+    (void)state;
+    uint64_t rebound = (uint64_t)epc_counter_read(EPC_C_SESSIONS_REBOUND);
+    answered_from_wic();
+    lose_the_flow();
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 1);
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS_HELD), 1);
+    assert_int_equal(seam.n_out, 1); /* nobody is told */
+    assert_false(seam.gw[0]->released);
+    assert_false(seam.rx[0]->closed);
+    assert_int_equal(while_lost("UPDATE", 3, "caller", "callee")->final, 500);
+    assert_int_equal(while_lost("INVITE", 4, "caller", "callee")->final, 500);
+    assert_int_equal(while_lost("BYE", 5, "caller", "fork")->final, 481);
+    come_back();
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS_HELD), 0);
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS_REBOUND), rebound + 1);
+    assert_true(epc_sessions_busy(ss, 2));
+    assert_false(epc_sessions_busy(ss, 1));
+    /* requests both ways: an ICE restart of the WIC's, then INFO and BYE of the other side */
+    struct epc_sip_in *in = receive(EPC_LEG_WIC, "INVITE", 2, "callee", "caller", WIC_HOLD);
+    seam_gw_done(seam.gw[0], true);
+    assert_int_equal(seam.n_out, 2);
+    seam_respond(seam.out[1], 200, "callee", CORE_SDP "a=recvonly\r\n", NULL);
+    seam_gw_done(seam.gw[0], true);
+    if (seam.rx[0]->done)
+        seam_rx_done(seam.rx[0], EPC_POLICY_GRANTED, 0);
+    assert_int_equal(in->final, 200);
+    in = receive(EPC_LEG_CORE, "INFO", 6, "caller", "callee", NULL);
+    assert_int_equal(seam.n_out, 3);
+    assert_int_equal(seam.out[2]->leg, EPC_LEG_WIC);
+    assert_int_equal(seam.out[2]->flow, 2);
+    seam_respond(seam.out[2], 200, "caller", NULL, NULL);
+    assert_int_equal(in->final, 200);
+    in = receive(EPC_LEG_CORE, "BYE", 7, "caller", "callee", NULL);
+    assert_int_equal(seam.out[3]->flow, 2);
+    seam_respond(seam.out[3], 200, "caller", NULL, NULL);
+    assert_int_equal(in->final, 200);
+    assert_true(seam.gw[0]->released);
+}
+
+static void held_and_given_up(void **state)
+{
+    (void)state;
+    answered_from_core();
+    lose_the_flow();
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS_HELD), 1);
+    int before = seam.n_out;
+    epc_sessions_registration_gone(ss, 1, "connection lost");
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 0);
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS_HELD), 0);
+    assert_int_equal(seam.n_out, before + 1);
+    assert_int_equal(seam.out[before]->leg, EPC_LEG_CORE);
+    assert_int_equal(sip_object(seam.out[before]->msg)->sip_request->rq_method, sip_method_bye);
+    assert_true(epc_str_starts(epc_sip_get(seam.out[before]->msg, "Reason", 0), "SIP;cause=503"));
+    assert_true(seam.gw[0]->released);
+    assert_true(seam.rx[0]->closed);
+}
+
+/* The other side hangs up meanwhile: answered at once; the WIC hears of it when it is back. */
+static void bye_while_lost(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    lose_the_flow();
+    assert_int_equal(while_lost("BYE", 5, "caller", "callee")->final, 200);
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 0);
+    assert_true(seam.gw[0]->released);
+    assert_true(seam.rx[0]->closed);
+    assert_int_equal(seam.n_out, 1);
+    assert_int_equal(while_lost("INFO", 6, "caller", "callee")->final, 481);
+    come_back();
+    assert_int_equal(seam.n_out, 2);
+    assert_int_equal(seam.out[1]->leg, EPC_LEG_WIC);
+    assert_int_equal(seam.out[1]->flow, 2);
+    assert_int_equal(sip_object(seam.out[1]->msg)->sip_request->rq_method, sip_method_bye);
+    assert_int_equal(receive(EPC_LEG_WIC, "BYE", 2, "callee", "caller", NULL)->final, 481);
+}
+
+static void bye_while_lost_for_good(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    lose_the_flow();
+    assert_int_equal(while_lost("BYE", 5, "caller", "callee")->final, 200);
+    epc_sessions_registration_gone(ss, 1, "connection lost");
+    assert_int_equal(seam.n_out, 1);
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS_HELD), 0);
+}
+
+/* Only what is up is held: what is being set up ends as without a registration. */
+static void early_call_is_not_held(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = offer_from_wic();
+    seam_respond(seam.out[0], 180, "callee", NULL, NULL);
+    lose_the_flow();
+    assert_int_equal(in->final, 480);
+    assert_true(seam.out[0]->cancelled);
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 0);
+    seam_respond(seam.out[0], 487, "callee", NULL, NULL);
+}
+
+static void not_held_without_registration(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    seam.registered = false;
+    lose_the_flow();
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 0);
+    assert_int_equal(seam.n_out, 2);
+    assert_int_equal(while_lost("NOTIFY", 5, "subscriber", "notifier")->final, 481);
+    seam.registered = true; /* other dialogs of a WIC that may come back */
+    assert_int_equal(while_lost("NOTIFY", 6, "subscriber", "notifier")->final, 500);
+}
+
+/* What is under way when the connection goes: the core's request is put off, the WIC's is undone. */
+static void requests_under_way_when_lost(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    struct epc_sip_in *info = receive(EPC_LEG_CORE, "INFO", 6, "caller", "callee", NULL);
+    struct epc_sip_in *re = receive(EPC_LEG_WIC, "INVITE", 2, "callee", "caller", WIC_HOLD);
+    seam_gw_done(seam.gw[0], true);
+    assert_int_equal(seam.n_out, 3);
+    cfg.registration.flow_loss_grace_ms = 20000;
+    seam.gone_flow = 1;
+    seam.out[1]->fn(seam.out[1]->arg, seam.out[1], 408, NULL); /* as epc_sip_flow_closed() does */
+    seam_over(seam.out[1]);
+    epc_sessions_flow_closed(ss, 1);
+    assert_int_equal(info->final, 500);
+    assert_int_equal(re->final, 500);
+    assert_true(seam.out[2]->cancelled);
+    int acks = seam.n_ack;
+    seam_respond(seam.out[2], 200, "callee", CORE_SDP "a=recvonly\r\n", NULL);
+    assert_int_equal(seam.n_ack, acks + 1); /* its 200 crossed the CANCEL */
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 1);
+    come_back();
+    assert_int_equal(hang_up()->final, 200);
+}
+
+/* Registered again on a second connection while the first is still there and the call rings on it. */
+static void answered_after_the_move(void **state)
+{
+    (void)state;
+    struct epc_sip_in *in = offer_from_wic();
+    seam_respond(seam.out[0], 180, "callee", NULL, NULL);
+    come_back();
+    assert_true(epc_sessions_busy(ss, 1));
+    seam_respond(seam.out[0], 200, "callee", CORE_SDP, NULL);
+    seam_gw_done(seam.gw[0], true);
+    seam_rx_done(seam.rx[0], EPC_POLICY_GRANTED, 0);
+    assert_int_equal(in->final, 200);
+    assert_false(epc_sessions_busy(ss, 1));
+    assert_true(epc_sessions_busy(ss, 2));
+    ack(EPC_LEG_WIC, NULL);
+    assert_int_equal(seam.n_ack, 1);
+    epc_sessions_flow_closed(ss, 1);
+    assert_int_equal(epc_counter_read(EPC_C_SESSIONS), 1);
+    assert_int_equal(hang_up()->final, 200);
 }
 
 static void flow_lost_while_policy_is_asked(void **state)
@@ -813,7 +1012,7 @@ static void some_ack(void)
     struct epc_sip_in *in = request(leg, "ACK", sip_object(like->msg)->sip_cseq->cs_seq,
                                     leg == caller ? "callee" : "caller",
                                     leg == caller ? "caller" : "callee", some_sdp(leg), NULL);
-    epc_sessions_ack(ss, leg, 1, msg_dup(in->msg));
+    epc_sessions_ack(ss, leg, flow, msg_dup(in->msg));
 }
 
 /* As sip/ would: after a final answer only 2xx to INVITE come again, until the transaction is over. */
@@ -876,17 +1075,35 @@ static void some_policy(void)
 
 static void some_trouble(void)
 {
-    switch (roll(6)) {
+    switch (roll(9)) {
     case 0:
-        epc_sessions_flow_closed(ss, 1);
+        seam.gone_flow = flow;
+        epc_sessions_flow_closed(ss, flow);
         break;
     case 1:
-        epc_sessions_registration_gone(ss, 1, "test");
+        epc_sessions_registration_gone(ss, flow, "test");
         break;
     case 2:
+    case 3:
+        seam.moved_from = flow;
+        seam.moved_to = flow + 1;
+        epc_sessions_flow_moved(ss, flow, flow + 1);
+        if (roll(2))
+            epc_sessions_flow_closed(ss, flow); /* the old connection was there still */
+        flow++;
+        break;
+    case 4:
+        seam.gone_flow = flow;
+        epc_sessions_flow_closed(ss, flow);
+        for (unsigned i = roll(4); i > 0; i--)
+            epc_sessions_lost(ss, request(EPC_LEG_CORE, roll(3) ? "INFO" : "BYE", 40 + i,
+                                          caller == EPC_LEG_CORE ? "callee" : "caller",
+                                          caller == EPC_LEG_CORE ? "caller" : "callee", NULL, NULL));
+        break;
+    case 5:
         seams_fire_timer();
         break;
-    case 3:
+    case 6:
         seam.out_fails = !seam.out_fails;
         break;
     default:
@@ -921,6 +1138,7 @@ static void any_order(void **state)
         setup(state);
         seed = run * 2654435761u;
         memset(out_final, 0, sizeof out_final);
+        cfg.registration.flow_loss_grace_ms = roll(4) ? 20000 : 0;
         cfg.policy.mode = roll(2) ? EPC_POLICY_REQUIRED : EPC_POLICY_OPTIONAL;
         caller = roll(2) ? EPC_LEG_WIC : EPC_LEG_CORE;
         epc_sessions_request(ss, request(caller, "INVITE", 1, NULL, "caller",
@@ -932,6 +1150,7 @@ static void any_order(void **state)
         for (int i = 0; i < RANDOM_EVENTS && seam.n_out < SEAM_MAX - 12 && seam.n_ack < SEAM_MAX - 8; i++)
             some_event();
         epc_sessions_release_all(ss, "test");
+        epc_sessions_registration_gone(ss, flow, "test"); /* what waits to be told of its end */
     }
     assert_int_equal(epc_counter_read(EPC_C_FSM_UNEXPECTED), 0);
     assert_true((uint64_t)epc_counter_read(EPC_C_SESSIONS_ANSWERED) - answered > RANDOM_RUNS / 10);
@@ -961,6 +1180,14 @@ int main(void)
         TEST(cancel_crosses_200),
         TEST(flow_lost_in_call),
         TEST(flow_lost_while_policy_is_asked),
+        TEST(held_and_rebound),
+        TEST(held_and_given_up),
+        TEST(bye_while_lost),
+        TEST(bye_while_lost_for_good),
+        TEST(early_call_is_not_held),
+        TEST(not_held_without_registration),
+        TEST(requests_under_way_when_lost),
+        TEST(answered_after_the_move),
         TEST(pcrf_aborts),
         TEST(media_lost_and_recovered),
         TEST(repeated_200),

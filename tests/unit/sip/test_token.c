@@ -169,10 +169,55 @@ static void path_and_record_route(void **state)
     close_rig(&r);
 }
 
+static uint64_t means(struct rig *r, uint64_t id)
+{
+    char token[EPC_SIP_TOKEN_LEN];
+    uint64_t flow = 0;
+    epc_sip_token_make(r->s, id, token);
+    assert_int_equal(ask(r, token, "127.0.0.71", 0, &flow), EPC_OK);
+    return flow;
+}
+
+/* RFC 5626 4.2: the same instance and reg-id on a new flow; what was routed by the old one follows. */
+static void moved_flows(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 0, key1, port());
+    epc_sip_flow_moved(r.s, 5, 5);
+    assert_int_equal(epc_counter_read(EPC_C_SIP_FLOW_ALIASES), 0);
+    epc_sip_flow_moved(r.s, 5, 6);
+    epc_sip_flow_moved(r.s, 6, 7);
+    assert_int_equal(means(&r, 5), 7);
+    assert_int_equal(means(&r, 6), 7);
+    assert_int_equal(means(&r, 7), 7);
+    assert_int_equal(means(&r, 8), 8);
+    epc_sip_flow_forget(r.s, 5); /* the old connection ends after the new one took over */
+    assert_int_equal(means(&r, 5), 7);
+    epc_sip_flow_moved(r.s, 7, 5); /* and back to the first */
+    assert_int_equal(means(&r, 5), 5);
+    assert_int_equal(means(&r, 6), 5);
+    assert_int_equal(means(&r, 7), 5);
+    assert_int_equal(epc_counter_read(EPC_C_SIP_FLOW_ALIASES), 2);
+    epc_sip_flow_forget(r.s, 5);
+    assert_int_equal(means(&r, 6), 6);
+    assert_int_equal(epc_counter_read(EPC_C_SIP_FLOW_ALIASES), 0);
+    /* no more than a few of them for one WIC, the newest */
+    for (uint64_t id = 100; id < 200; id++)
+        epc_sip_flow_moved(r.s, id, id + 1);
+    assert_int_equal(epc_counter_read(EPC_C_SIP_FLOW_ALIASES), 16);
+    assert_int_equal(means(&r, 199), 200);
+    assert_int_equal(means(&r, 184), 200);
+    assert_int_equal(means(&r, 183), 183);
+    epc_sip_flow_moved(r.s, 1, 2);
+    close_rig(&r); /* frees what is left */
+    assert_int_equal(epc_counter_read(EPC_C_SIP_FLOW_ALIASES), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(forged), cmocka_unit_test(other_key),
+        cmocka_unit_test(round_trip), cmocka_unit_test(moved_flows), cmocka_unit_test(forged), cmocka_unit_test(other_key),
         cmocka_unit_test(path_and_record_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
