@@ -62,22 +62,16 @@ static struct reg_claim *new_claim(struct reg_tx *tx, char *key)
     return c;
 }
 
-void reg_claim(struct reg_tx *tx)
+/* When the home cannot be asked the WIC is told so. @p tx may be gone. */
+static void ask(struct reg_tx *tx)
 {
+    struct reg_claim *c = tx->claim;
     struct reg_record *rec = tx->rec;
     struct epc_reg *r = rec->r;
-    char *key = tx->kind == REG_EV_REGISTER ? reg_key(tx->impi, tx->contact) : NULL;
-    if (tx->kind != REG_EV_REGISTER || (key && rec->grant && strcmp(rec->grant->key, key) == 0)) {
-        free(key);
-        reg_forward(tx); /* nothing new on this flow */
-        return;
-    }
     unsigned home = reg_home(r, tx->impi);
-    struct reg_msg *m = key ? reg_msg_new(REG_MSG_CLAIM, tx->impi, key) : NULL;
-    struct reg_claim *c = m ? new_claim(tx, key) : NULL;
-    if (!c) {
-        free(key);
-        reg_msg_free(m);
+    struct reg_msg *m = reg_msg_new(REG_MSG_CLAIM, tx->impi, c->key);
+    c->ended = true; /* the home has not heard of it yet */
+    if (!m) {
         refuse(tx, 500, NULL, "Out Of Memory");
         return;
     }
@@ -85,13 +79,72 @@ void reg_claim(struct reg_tx *tx)
     m->claim_id = c->id;
     m->pool = tx->id && tx->id->pool;
     m->proven = tx->id != NULL;
+    m->fixed = c->fixed;
     if (home != reg_self(r) && reg_congested(r)) {
-        c->ended = true; /* the home has not heard of it */
         reg_msg_free(m);
         refuse(tx, 503, "RFC 3261 21.5.4", "Busy");
-    } else if (!reg_send(r, home, m)) {
-        refuse(tx, 503, "RFC 3261 21.5.4", "Going down");
+        return;
     }
+    c->ended = false;
+    if (!reg_send(r, home, m))
+        refuse(tx, 503, "RFC 3261 21.5.4", "Going down");
+}
+
+void reg_claim(struct reg_tx *tx)
+{
+    const struct reg_record *rec = tx->rec;
+    char *key = tx->kind == REG_EV_REGISTER ? reg_key(tx->impi, tx->contact) : NULL;
+    if (tx->kind != REG_EV_REGISTER || (key && rec->grant && strcmp(rec->grant->key, key) == 0)) {
+        free(key);
+        reg_forward(tx); /* nothing new on this flow */
+        return;
+    }
+    struct reg_claim *c = key ? new_claim(tx, key) : NULL;
+    if (!c) {
+        free(key);
+        refuse(tx, 500, NULL, "Out Of Memory");
+        return;
+    }
+    c->fixed = rec->grant != NULL;
+    ask(tx);
+}
+
+/* The connection moves to the thread that holds the older binding, so that it is replaced there and its
+ * calls go on; its REGISTER is the first message that it brings. */
+static bool hand_over(struct reg_tx *tx, unsigned target)
+{
+    const struct reg_record *rec = tx->rec;
+    const struct epc_reg *r = rec->r;
+    struct epc_flow *f = epc_wss_flow(r->wss, rec->flow_id);
+    size_t n = 0;
+    msg_t *msg = f ? epc_sip_in_dup(tx->in) : NULL;
+    char *text = msg ? epc_sip_text(msg, &n) : NULL;
+    bool ok = text && epc_flow_hand_over(f, r->peers.shards[target], &r->peers.wss[target], text, n) == EPC_OK;
+    if (msg)
+        msg_destroy(msg);
+    free(text);
+    return ok;
+}
+
+static void go_elsewhere(struct reg_tx *tx, unsigned target)
+{
+    if (target < tx->rec->r->peers.n && hand_over(tx, target)) {
+        epc_count(EPC_C_REG_HANDED_OVER);
+        epc_log(EPC_LOG_INFO, "registration", "event=handed_over flow=%llx shard=%u",
+                (unsigned long long)tx->rec->flow_id, target);
+        reg_tx_end(tx); /* it is answered over there */
+        return;
+    }
+    /* The older binding ends over there instead, and its calls with it. */
+    tx->claim->fixed = true;
+    ask(tx);
+}
+
+static const char *why(int status)
+{
+    return status == 403   ? "Too many connections of one identity"
+           : status == 503 ? "Another Registration Is Pending"
+                           : "Out Of Memory";
 }
 
 void claim_on_verdict(struct epc_reg *r, const struct reg_msg *m)
@@ -101,18 +154,17 @@ void claim_on_verdict(struct epc_reg *r, const struct reg_msg *m)
     if (!c)
         return; /* the WIC is gone: the home has been told */
     struct reg_tx *tx = c->tx;
-    bool elsewhere = m->number == 0 && m->target != reg_self(r);
-    c->ended = m->number != 0 || elsewhere; /* the home keeps no entry of it */
+    int status = (int)m->number;
+    bool elsewhere = status == 0 && m->target != reg_self(r);
+    c->ended = status != 0 || elsewhere; /* the home keeps no entry of it */
     if (!tx->rec->flow_open) {
         reg_tx_end(tx);
-    } else if (m->number == 403) {
-        epc_count(EPC_C_REG_TOO_MANY_FLOWS);
-        refuse(tx, 403, "TS 24.229 5.4.1.2.2", "Too many connections of one identity");
-    } else if (m->number != 0) {
-        refuse(tx, (int)m->number, "RFC 3261 21.5.4",
-               m->number == 503 ? "Another Registration Is Pending" : "Out Of Memory");
-    } else if (elsewhere) {
-        refuse(tx, 503, "RFC 5626 6", "Registered On Another Connection");
+    } else if (status != 0) {
+        if (status == 403)
+            epc_count(EPC_C_REG_TOO_MANY_FLOWS);
+        refuse(tx, status, status == 403 ? "TS 24.229 5.4.1.2.2" : "RFC 3261 21.5.4", why(status));
+    } else if (elsewhere && !c->fixed) {
+        go_elsewhere(tx, m->target);
     } else {
         reg_forward(tx);
     }

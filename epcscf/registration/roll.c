@@ -176,6 +176,8 @@ static int judge(const struct roll_user *u, const struct reg_msg *m, unsigned *t
             continue;
         if (m->pool && e->stage != ROLL_BOUND)
             return 503; /* another one is taking it at this moment */
+        if (!m->pool && !m->fixed && same_key && e->shard != m->from && !e->ending)
+            *target = e->shard;
         if (!same_key && (e->stage == ROLL_BOUND || e->proven))
             others++;
     }

@@ -39,6 +39,7 @@ struct reg_msg {
     uint64_t expires_s;          /**< EVENT: what is left */
     unsigned target;             /**< VERDICT: the shard to hand over to */
     bool pool, proven;           /**< CLAIM */
+    bool fixed;                  /**< CLAIM: its connection cannot be handed over */
     bool same_key;               /**< END: the new binding is of the same instance */
     char *impi, *key;
     char *uri;                   /**< BOUND: the contact; STRIP: the identity */
@@ -213,6 +214,7 @@ struct reg_claim {
     uint64_t id;
     struct reg_tx *tx;
     char *key;
+    bool fixed; /**< the connection stays on this shard */
     bool ended; /**< the home keeps no entry for it, or a binding by now */
 };
 void claim_on_verdict(struct epc_reg *r, const struct reg_msg *m);

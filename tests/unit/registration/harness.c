@@ -196,6 +196,34 @@ void epc_flow_close(struct epc_flow *f, uint16_t code, const char *reason)
     (void)reason;
     f->closed = code;
 }
+/* The handed-over connection is flow 7 over there; bench_arrive() plays its first message. */
+static char *handed;
+static struct epc_shard *handed_to;
+enum epc_err epc_flow_hand_over(struct epc_flow *f, struct epc_shard *to_sh, struct epc_wss *const *to,
+                                const char *msg, size_t n)
+{
+    assert_true(to && *to);
+    if (!bench.can_hand_over)
+        return EPC_EPOLICY;
+    f->gone = true;
+    assert_null(handed);
+    handed = strndup(msg, n);
+    handed_to = to_sh;
+    return EPC_OK;
+}
+bool bench_arrive(size_t *shard)
+{
+    if (!handed)
+        return false;
+    *shard = epc_shard_index(handed_to);
+    flows[7] = (struct epc_flow){.id = 7, .origin = &origins[0]};
+    bench_request(7, handed);
+    free(handed);
+    handed = NULL;
+    epc_reg_handle(bench.regs[*shard], bench_last_in());
+    bench_end_of_turn();
+    return true;
+}
 int bench_flow_closed_code(uint64_t flow_id)
 {
     return flows[flow_id % EPC_ARRAY_LEN(flows)].closed;

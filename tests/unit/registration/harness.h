@@ -41,7 +41,7 @@ struct bench {
     struct epc_reg *reg; /* the shard that flows and REGISTERs of the test are on: bench_on() */
     struct epc_reg *regs[BENCH_SHARDS];
     size_t n_shards;
-    bool stopped[BENCH_SHARDS], mail_full;
+    bool stopped[BENCH_SHARDS], mail_full, can_hand_over;
     struct bench_in in[64];
     size_t n_in;
     struct bench_out out[64];
@@ -99,6 +99,7 @@ void bench_shards(size_t n);
 void bench_on(size_t shard);
 bool bench_deliver_one(void); /* false: nothing was on its way */
 void bench_deliver(void);
+bool bench_arrive(size_t *shard); /* false: no connection was handed over */
 
 void expect_has(const char *text, const char *part);
 void expect_not(const char *text, const char *part);

@@ -220,6 +220,66 @@ static void moved_on_the_same_shard(void **state)
     assert_int_equal(bench.gone, 1);
 }
 
+/* The new connection goes to the shard of the older binding: there it is the same device that comes
+ * back, and its calls go on. */
+static void handed_to_the_older_binding(void **state)
+{
+    size_t shard = 9;
+    (void)state;
+    moves = 0;
+    bench_shards(2);
+    bench.can_hand_over = true;
+    registered(0, 1, "alice", 7);
+    epc_reg_on_moved(bench.regs[0], on_moved, NULL);
+    bench_on(0);
+    bench_flow_gone(1);
+    bench_on(1);
+    size_t i = device(2, "alice", 7);
+    bench_deliver();
+    assert_int_equal(bench.n_out, 1);
+    assert_true(bench_result(i)->released);
+    bench_flow_gone(2);
+    bench_deliver();
+    assert_true(is_bound(0, 1)); /* untouched so far */
+    assert_true(bench_arrive(&shard));
+    assert_int_equal(shard, 0);
+    bench_deliver();
+    assert_int_equal(bench.n_out, 2);
+    bench_on(0);
+    accepted(1);
+    assert_true(is_bound(0, 7));
+    assert_false(is_bound(0, 1));
+    assert_int_equal(moves, 1);
+    assert_int_equal(bench.gone, 0);
+    assert_int_equal(users(), 1);
+    assert_int_equal(epc_counter_read(EPC_C_REG_BINDINGS), 1);
+    bench_advance(60);
+    assert_int_equal(count_out("Expires: 0\r\n"), 0);
+}
+
+/* The older one ends while the connection is on its way. */
+static void handed_over_in_vain(void **state)
+{
+    size_t shard = 9;
+    (void)state;
+    bench_shards(2);
+    bench.can_hand_over = true;
+    registered(0, 1, "alice", 7);
+    bench_on(0);
+    bench_flow_gone(1);
+    bench_on(1);
+    device(2, "alice", 7);
+    bench_deliver();
+    bench_flow_gone(2);
+    bench_advance(30);
+    bench_deliver();
+    assert_int_equal(users(), 0);
+    assert_true(bench_arrive(&shard));
+    bench_deliver();
+    accepted(bench.n_out - 1);
+    assert_true(is_bound(0, 7));
+}
+
 /* ---- under way ------------------------------------------------------------------------------ */
 
 static void gone_while_asking(void **state)
@@ -459,7 +519,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(limit_of_connections), T(no_limit), T(refused_claims_are_given_back), T(back_on_another_shard),
         T(back_while_the_old_connection_is_open), T(crossing_with_a_refresh), T(grace_over_during_a_claim),
-        T(moved_on_the_same_shard), T(gone_while_asking), T(full_mailbox), T(stopping_home),
+        T(moved_on_the_same_shard),
+        T(handed_to_the_older_binding), T(handed_over_in_vain), T(gone_while_asking), T(full_mailbox), T(stopping_home),
         T(stopping_rival), P(pool_identity_passes_on), P(pool_identity_with_the_same_instance),
         P(two_take_a_pool_identity_at_once), T(revoked_everywhere), T(revoked_at_every_stage),
         T(revoked_while_asking), T(revoked_by_wwsf),
