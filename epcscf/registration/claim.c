@@ -200,6 +200,7 @@ void reg_roll_bound(struct reg_record *rec)
         m->proven = g->mode == EPC_MODE_TOKEN;
         m->uri = epc_str_dup(epc_str_c(g->contact));
         m->aor = epc_str_dup(epc_str_c(g->impus[0]));
+        m->path = epc_sip_path_uri(r->sip, rec->flow_id, g->ob);
         rec->told = told;
         (void)reg_send(r, reg_home(r, g->impi), m);
     } else {

@@ -39,6 +39,7 @@ void reg_msg_free(struct reg_msg *m)
     free(m->key);
     free(m->uri);
     free(m->aor);
+    free(m->path);
     free(m);
 }
 

@@ -120,6 +120,17 @@ enum epc_err sub_set_dialog(struct reg_sub *s, const sip_t *sip, bool from_notif
 
 /* ---- SUBSCRIBE ------------------------------------------------------------------------------ */
 
+/* The core knows us by the URI that we put into the Path of this user's registrations (TS 24.229 5.2.3).
+ * On the way out there is none any more. */
+static const char *asserted(const struct reg_sub *s)
+{
+    for (const struct roll_entry *e = s->user->entries; e; e = e->next) {
+        if (e->stage == ROLL_BOUND && e->path)
+            return e->path;
+    }
+    return epc_sip_core_uri(reg_of(s)->sip);
+}
+
 static void add_extra(struct epc_buf *b, const struct reg_sub *s, uint32_t expires_s)
 {
     const struct epc_reg *r = reg_of(s);
@@ -129,7 +140,7 @@ static void add_extra(struct epc_buf *b, const struct reg_sub *s, uint32_t expir
     epc_random_hex(icid, 16);
     epc_buf_printf(b, "Event: reg\r\nAccept: application/reginfo+xml\r\nExpires: %lu\r\nContact: <%s>\r\n",
                    (unsigned long)expires_s, epc_sip_core_uri(r->sip));
-    epc_buf_printf(b, "P-Asserted-Identity: <%s>\r\n", epc_sip_core_uri(r->sip));
+    epc_buf_printf(b, "P-Asserted-Identity: <%s>\r\n", asserted(s));
     epc_buf_printf(b, "P-Charging-Vector: icid-value=%s;icid-generated-at=%s%s%s", icid, v6 ? "[" : "",
                    cfg->core_host, v6 ? "]" : "");
     if (cfg->ioi && *cfg->ioi) /* type 1: TS 24.229 7.2A.5 */

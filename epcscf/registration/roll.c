@@ -47,6 +47,7 @@ static void free_entry(struct roll_entry *e)
     free(e->aors);
     free(e->key);
     free(e->contact);
+    free(e->path);
     free(e);
 }
 
@@ -300,6 +301,7 @@ void roll_on_bound(struct epc_reg *r, const struct reg_msg *m)
     }
     e->stage = ROLL_BOUND;
     set_text(&e->contact, m->uri);
+    set_text(&e->path, m->path);
     set_text(&u->aor, m->aor);
     drop_others_of_flow(u, e);
     /* Its place was given to another while its REGISTER was still at the core. */

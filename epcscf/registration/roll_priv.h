@@ -44,6 +44,7 @@ struct reg_msg {
     char *impi, *key;
     char *uri;                   /**< BOUND: the contact; STRIP: the identity */
     char *aor;                   /**< BOUND: default public identity */
+    char *path;                  /**< BOUND: our URI in the Path */
 };
 
 /** What the core says about one binding (RFC 3680 5.3). */
@@ -92,6 +93,7 @@ struct roll_entry {
     bool rejected;      /**< and for good */
     char *key;
     char *contact;      /**< URI; NULL unless bound */
+    char *path;         /**< our URI in its Path; NULL unless bound */
 };
 
 struct reg_sub;

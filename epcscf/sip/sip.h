@@ -138,6 +138,8 @@ bool epc_sip_max_forwards(msg_t *msg);
 enum epc_err epc_sip_record_route(struct epc_sip *s, msg_t *msg, enum epc_leg from, uint64_t flow_id);
 /** Path with the flow's token; @p ob adds `;ob` (RFC 5626). */
 enum epc_err epc_sip_add_path(struct epc_sip *s, msg_t *msg, uint64_t flow_id, bool ob);
+/** The URI that epc_sip_add_path() writes. malloc'd (gives); NULL when out of memory. */
+char *epc_sip_path_uri(struct epc_sip *s, uint64_t flow_id, bool ob);
 /** Our core-side URI without token, e.g. for P-Asserted-Identity of our own requests: "sip:host:port". */
 const char *epc_sip_core_uri(const struct epc_sip *s);
 /** The flow named by the token of a Route/Path URI of ours. EPC_ENOENT not ours, EPC_EAUTH bad token */

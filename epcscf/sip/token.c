@@ -182,13 +182,21 @@ enum epc_err epc_sip_record_route(struct epc_sip *s, msg_t *msg, enum epc_leg fr
     return err ? err : push_record_route(msg, from == EPC_LEG_WIC ? core : wic);
 }
 
-enum epc_err epc_sip_add_path(struct epc_sip *s, msg_t *msg, uint64_t flow_id, bool ob)
+char *epc_sip_path_uri(struct epc_sip *s, uint64_t flow_id, bool ob)
 {
     EPC_ASSERT_OWNER(s->sh);
     char token[EPC_SIP_TOKEN_LEN];
+    struct epc_buf uri = {0};
     epc_sip_token_make(s, flow_id, token);
-    sip_path_t *path = sip_path_format(msg_home(msg), "<sip:%s@%s:%u;lr%s>", token, s->core_host,
-                                       (unsigned)s->core_port, ob ? ";ob" : "");
+    epc_buf_printf(&uri, "sip:%s@%s:%u;lr%s", token, s->core_host, (unsigned)s->core_port, ob ? ";ob" : "");
+    return epc_buf_take(&uri, NULL);
+}
+
+enum epc_err epc_sip_add_path(struct epc_sip *s, msg_t *msg, uint64_t flow_id, bool ob)
+{
+    char *uri = epc_sip_path_uri(s, flow_id, ob);
+    sip_path_t *path = uri ? sip_path_format(msg_home(msg), "<%s>", uri) : NULL;
+    free(uri);
     if (!path || msg_header_insert(msg, epc_pub(epc_sip_of(msg)), epc_hdr(path)) < 0)
         return EPC_ENOMEM;
     return EPC_OK;

@@ -576,7 +576,7 @@ SCENARIOS = (milenage_agrees, digest_registration, digest_wrong_password, digest
              aka_resynchronisation, token_registration, core_does_not_trust, implicit_set,
              barred_identity, wildcarded_identity, called_through_the_scscf,
              deregistered_by_the_wic,
-             wic_subscribes, hss_away, hss_silent, core_restart)
+             wic_subscribes, withdrawn_by_the_hss, hss_away, hss_silent, core_restart)
 
 SCRIPTED = (akav2_over_tls, several_challenges, what_a_200_carries, two_flows_of_one_instance,
             subscribes_once, dropped_by_event, rejected_by_the_core, shortened_by_the_core, stray_notify)

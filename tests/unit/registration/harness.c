@@ -346,6 +346,13 @@ const char *epc_sip_core_uri(const struct epc_sip *s)
     (void)s;
     return "sip:127.0.0.41:5060";
 }
+char *epc_sip_path_uri(struct epc_sip *s, uint64_t flow_id, bool ob)
+{
+    char uri[64];
+    (void)s;
+    snprintf(uri, sizeof uri, "sip:flow%u@127.0.0.41:5060;lr%s", (unsigned)flow_id, ob ? ";ob" : "");
+    return strdup(uri);
+}
 enum epc_err epc_sip_add_path(struct epc_sip *s, msg_t *msg, uint64_t flow_id, bool ob)
 {
     (void)s;

@@ -162,7 +162,7 @@ static void subscribes_once(void **state)
     expect_has(sub, "Accept: application/reginfo+xml\r\n");
     expect_has(sub, "Expires: 7200\r\n");
     expect_has(sub, "Contact: <sip:127.0.0.41:5060>\r\n");
-    expect_has(sub, "P-Asserted-Identity: <sip:127.0.0.41:5060>\r\n");
+    expect_has(sub, "P-Asserted-Identity: <sip:flow1@127.0.0.41:5060;lr;ob>\r\n"); /* as in the Path */
     expect_has(sub, "P-Charging-Vector: icid-value=");
     expect_has(sub, ";orig-ioi=\"Type 1ims.test\"\r\n");
     accept_subscribe(1, 7200);
