@@ -139,7 +139,6 @@ void roll_let_go(struct roll_user *u);
     X(WAITING, "waiting")       /* refused or ended: will be tried again */                        \
     X(ABANDONED, "abandoned")   /* not wanted any more, a SUBSCRIBE is at the core */              \
     X(ENDING, "ending")         /* SUBSCRIBE with Expires: 0 was sent */                           \
-    X(REVIVING, "reviving")     /* wanted again meanwhile */                                       \
     X(OVER, "over")
 #define SUB_EVENTS_LIST(X)                                                                         \
     X(WANTED, "wanted")                                                                            \
