@@ -69,6 +69,7 @@ struct epc_cfg_registration {
     enum epc_token_end token_end_calls;
     bool digest_deny_3gpp_access;   /**< TS 33.203 N.1 */
     uint32_t await_auth_s;          /**< reg-await-auth: how long a challenge may wait for its answer */
+    uint32_t max_per_minute;        /**< REGISTER requests of one connection; 0 = any number */
     uint32_t max_failures;          /**< refused credentials on a connection before it is closed */
     bool reg_event;                 /**< subscribe to each user's reg event (TS 24.229 5.2.3) */
     uint32_t reg_event_expires_s;

@@ -166,6 +166,12 @@ void reg_renew(struct reg_record *rec)
     epc_timer_start(rec->r->sh, &rec->expiry, next > now ? next - now : 0, on_expiry, rec);
 }
 
+const struct reg_grant *reg_grant_by_key(const struct epc_reg *r, const char *key)
+{
+    struct epc_hnode *n = epc_hash_find(&r->by_key, epc_hash_bytes(key, strlen(key)), key);
+    return n ? EPC_CONTAINER(n, struct reg_record, by_key)->grant : NULL;
+}
+
 /* The binding of the same IMPI, instance and reg-id on another flow of this shard. */
 static struct reg_record *find_older(const struct reg_record *rec, const char *key)
 {

@@ -320,15 +320,38 @@ static void refuse_overlapping(const struct reg_tx *tx, struct epc_sip_in *in)
         epc_sip_in_reply(in, 500, "Another Registration Is Pending", "Retry-After: 5\r\n");
 }
 
+/* The limits for connections of a source (wss) and of an identity (the roll) make this one hold for both. */
+static bool too_often(struct reg_record *rec, struct epc_sip_in *in)
+{
+    uint32_t most = rec->r->cfg->registration.max_per_minute;
+    uint64_t now = epc_now_ms();
+    char extra[40];
+    if (now - rec->minute_ms >= 60000) {
+        rec->minute_ms = now;
+        rec->recent = 0;
+    }
+    if (most == 0 || ++rec->recent <= most)
+        return false;
+    epc_count(EPC_C_REG_TOO_OFTEN);
+    if (rec->recent == most + 1)
+        epc_log(EPC_LOG_WARN, "registration", "event=too_often flow=%llx limit=%u",
+                (unsigned long long)rec->flow_id, (unsigned)most);
+    snprintf(extra, sizeof extra, "Retry-After: %u\r\n",
+             (unsigned)((rec->minute_ms + 60000 - now + 999) / 1000));
+    epc_sip_in_reply(in, 500, "Too Many Registrations", extra);
+    return true;
+}
+
 void epc_reg_handle(struct epc_reg *r, struct epc_sip_in *in)
 {
     EPC_ASSERT_OWNER(r->sh);
     struct epc_cause cause = {0};
     struct epc_flow *flow = epc_wss_flow(r->wss, epc_sip_in_flow(in));
     struct reg_record *rec = flow ? record_get(r, epc_sip_in_flow(in)) : NULL;
-    struct reg_tx *tx = rec && !rec->tx ? calloc(1, sizeof *tx) : NULL;
+    bool refused = rec && too_often(rec, in);
+    struct reg_tx *tx = rec && !refused && !rec->tx ? calloc(1, sizeof *tx) : NULL;
     if (!tx) {
-        if (rec && rec->tx)
+        if (rec && rec->tx && !refused)
             refuse_overlapping(rec->tx, in);
         epc_count(EPC_C_REG_REFUSED);
         epc_sip_in_release(in);

@@ -91,6 +91,8 @@ struct reg_record {
     uint64_t flow_id;
     bool flow_open;
     unsigned failures;
+    unsigned recent;          /**< REGISTER requests since minute_ms */
+    uint64_t minute_ms;
     enum reg_state state;
     char *challenged;         /**< IMPI that the outstanding challenge is for; NULL: none, or not known */
     struct reg_tx *tx;        /**< REGISTER under way, or NULL */
@@ -240,6 +242,8 @@ void reg_forget(struct reg_record *rec, const char *why);
 void reg_start_grace(struct reg_record *rec);
 /** Write rec->public anew and set the timer, after a change of the grant in force. */
 void reg_renew(struct reg_record *rec);
+/** What is in force for that key on this shard, whatever the flow; or NULL. */
+const struct reg_grant *reg_grant_by_key(const struct epc_reg *r, const char *key);
 char *reg_key(const char *impi, const sip_contact_t *contact);
 
 /* sets.c: the public identities of a binding */

@@ -175,7 +175,7 @@ static bool unite(struct reg_grant *g)
     return default_first(g);
 }
 
-/* What an earlier token on this connection listed and this one does not. */
+/* What an earlier token of this binding listed and this one does not. */
 static bool compare_tokens(struct reg_grant *g, const struct epc_identity *id, const struct reg_grant *old)
 {
     for (size_t i = 0; i < id->n_impus; i++) {
@@ -235,12 +235,12 @@ static bool take_over(struct reg_grant *g, struct reg_set *fresh, const struct r
 bool reg_sets_build(struct reg_grant *g, const struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s,
                     uint32_t expires_s)
 {
-    const struct reg_grant *old = tx->rec->grant;
+    const struct reg_grant *old = tx->rec->grant, *before = old ? old : reg_grant_by_key(tx->rec->r, g->key);
     uint64_t now = epc_now_ms();
     struct reg_set fresh = {.expires_at_ms = now + (uint64_t)expires_s * 1000,
                             .core_expires_at_ms = now + (uint64_t)core_expires_s * 1000};
     g->sets = calloc((old ? old->n_sets : 0) + 1, sizeof *g->sets);
-    bool ok = g->sets && (!tx->id || compare_tokens(g, tx->id, old));
+    bool ok = g->sets && (!tx->id || compare_tokens(g, tx->id, before));
     if (ok && tx->id && tx->id->pool) {
         fresh.aor = epc_str_dup(epc_str_c(tx->aor));
         ok = fresh.aor && add_new(&fresh.impus, &fresh.n_impus, tx->aor);

@@ -399,6 +399,24 @@ static void flow_timer(void **state)
     }
 }
 
+static void registering_too_often(void **state)
+{
+    (void)state;
+    bench.cfg.registration.max_per_minute = 3;
+    by_digest(1);
+    by_digest(1);
+    by_digest(1);
+    bench_advance(20);
+    size_t i = bench_register(1, &(struct reg_text){0});
+    assert_int_equal(bench_result(i)->status, 500);
+    expect_has(bench_result(i)->answer, "Retry-After: 40\r\n");
+    assert_true(bench_result(i)->released);
+    by_digest(2); /* each connection for itself */
+    bench_advance(41);
+    by_digest(1);
+    assert_int_equal(bench.n_out, 5);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
 int main(void)
 {
@@ -425,6 +443,7 @@ int main(void)
         T(instances_side_by_side),
         T(gruu),
         T(flow_timer),
+        T(registering_too_often),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,24 @@ static void implicit_identity_taken_back(void **state)
     assert_int_equal(bench.gone, 0);
 }
 
+/* Coming back on another connection does not bring it back. */
+static void taken_back_on_every_connection(void **state)
+{
+    (void)state;
+    static const char instance[] = "<sip:a@b.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"";
+    static const char answer[] = "Contact: <sip:a@b.invalid;transport=ws>;reg-id=1;"
+                                 "+sip.instance=\"<urn:uuid:1>\";expires=600\r\n"
+                                 PAU("<sip:alice@ims.test>, <tel:+15550001>");
+    static const char *const lists[] = {ALICE ", " TEL, ALICE, ALICE};
+    for (uint64_t k = 0; k < EPC_ARRAY_LEN(lists); k++) {
+        bench_register(k + 1, &(struct reg_text){.extra = bench_bearer_for("alice", lists[k], 3600),
+                                                 .contact = instance});
+        bench_answer(bench.n_out - 1, 200, answer);
+    }
+    must_be(3, "sip:alice@ims.test");
+    assert_null(epc_reg_by_flow(bench.reg, 1));
+}
+
 static void two_identities_one_after_the_other(void **state)
 {
     (void)state;
@@ -338,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(core_decides_what_is_asserted),
         T(implicit_identity_taken_back),
+        T(taken_back_on_every_connection),
         T(two_identities_one_after_the_other),
         T(registered_identity_taken_back),
         T(same_implicit_set),
