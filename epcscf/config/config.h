@@ -115,6 +115,7 @@ struct epc_cfg_pool {
     char *file;                   /**< a subscription a line, as in subscriptions; # comments */
     bool anonymous;               /**< its users are not known to anybody: Privacy is applied */
 };
+enum epc_token_replay { EPC_REPLAY_OFF, EPC_REPLAY_SAME_INSTANCE };
 struct epc_cfg_tokens {
     struct epc_cfg_issuer *issuers;
     size_t n_issuers;
@@ -122,6 +123,7 @@ struct epc_cfg_tokens {
     char *authz_server;           /**< https URI; obligatory once an origin allows tokens */
     struct epc_cfg_pool *pools;
     size_t n_pools;
+    enum epc_token_replay replay; /**< which further connections may use a token that has registered one */
     struct epc_pools *pool_index; /**< no key: made from pools by the loader; NULL without pools */
     uint32_t http_timeout_ms;     /**< for one request to an issuer, name look-up included */
     uint32_t jwks_refresh_s;      /**< how often keys are fetched, when the issuer names no max-age */

@@ -11,7 +11,8 @@
 
 _Static_assert(sizeof(enum epc_log_level) == sizeof(int) && sizeof(enum epc_policy_mode) == sizeof(int) &&
                    sizeof(enum epc_gateway_kind) == sizeof(int) &&
-                   sizeof(enum epc_core_transport) == sizeof(int),
+                   sizeof(enum epc_core_transport) == sizeof(int) &&
+                   sizeof(enum epc_token_replay) == sizeof(int),
                "CFG_ENUM writes an int");
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
@@ -21,6 +22,7 @@ static const int reg_mode_bits[] = {EPC_MODE_DIGEST, EPC_MODE_TOKEN};
 static const char *const core_transports[] = {"auto", "udp", "tcp", NULL};
 static const char *const integrity_values[] = {"auth-done", "tls-yes", NULL};
 static const char *const token_ends[] = {"keep", "release", NULL};
+static const char *const token_replays[] = {"off", "same_instance", NULL};
 static const char *const jwt_algorithms[] = {"ES256", "ES384", "RS256", "PS256", "EdDSA", NULL};
 static const char *const gateways[] = {"rtpengine", NULL};
 static const char *const policy_modes[] = {"required", "optional", "off", NULL};
@@ -276,6 +278,9 @@ static const struct cfg_key main_keys[] = {
     {"tokens.pools", CFG_MAPS, AT(tokens.pools), COUNT(tokens.n_pools), .items = &pool_table,
      .def_note = "none",
      .help = "subscriptions that WWSFs lend to their users (TS 33.203 X.4); no other WWSF can grant them"},
+    {"tokens.replay", CFG_ENUM, AT(tokens.replay), .names = token_replays, .def = "off",
+     .help = "`same_instance`: a token registers one instance only (`+sip.instance`), on any connection; "
+             "`off`: any of its identity (RFC 8898 2.1)"},
     {"tokens.http_timeout_ms", CFG_U32, AT(tokens.http_timeout_ms), .min = 100, .max = 30000, .unit = "ms",
      .def = "3000", .help = "for one request to an issuer, look-up of its name included"},
     {"tokens.jwks_refresh_s", CFG_U32, AT(tokens.jwks_refresh_s), .min = 60, .max = 86400, .unit = "s",

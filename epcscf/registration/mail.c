@@ -13,7 +13,8 @@ static const struct {
     [REG_MSG_BOUND] = {roll_on_bound},     [REG_MSG_GONE] = {roll_on_gone},
     [REG_MSG_VERDICT] = {claim_on_verdict}, [REG_MSG_END] = {flow_on_end},
     [REG_MSG_EVENT] = {flow_on_event},     [REG_MSG_STRIP] = {flow_on_strip},
-    [REG_MSG_REVOKE] = {flow_on_revoke},
+    [REG_MSG_REVOKE] = {flow_on_revoke},   [REG_MSG_TOKEN] = {replay_on_token},
+    [REG_MSG_TOKEN_VERDICT] = {replay_on_verdict},
 };
 
 unsigned reg_self(const struct epc_reg *r)

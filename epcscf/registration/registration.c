@@ -70,6 +70,7 @@ void reg_tx_end(struct reg_tx *tx)
     if (tx->rec->tx == tx)
         tx->rec->tx = NULL;
     reg_claim_end(tx);
+    reg_replay_end(tx);
     epc_auth_cancel(tx->verifying);
     epc_sip_out_detach(tx->out);
     epc_sip_in_release(tx->in);
@@ -192,7 +193,7 @@ static void token_accepted(struct reg_tx *tx)
         refuse_with(tx, 500, NULL, "Out Of Memory");
         return;
     }
-    reg_claim(tx);
+    reg_replay_check(tx);
 }
 
 static void on_verified(void *arg, enum epc_err err, struct epc_identity *id,
@@ -396,6 +397,14 @@ enum epc_err epc_reg_create(struct epc_reg **out, struct epc_shard *sh, struct e
             epc_hash_free(&r->by_key);
         }
     }
+    if (err == EPC_OK) {
+        err = reg_replay_create(r);
+        if (err != EPC_OK) {
+            epc_hash_free(&r->by_flow);
+            epc_hash_free(&r->by_key);
+            reg_roll_destroy(r);
+        }
+    }
     if (err == EPC_OK)
         *out = r;
     else
@@ -432,6 +441,7 @@ void epc_reg_destroy(struct epc_reg *r)
     epc_hash_free(&r->by_flow);
     epc_hash_free(&r->by_key);
     reg_roll_destroy(r);
+    reg_replay_destroy(r);
     free(r);
 }
 

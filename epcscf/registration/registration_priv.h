@@ -117,6 +117,7 @@ struct reg_tx {
     struct epc_identity *id;     /**< token mode */
     struct reg_grant *grant;     /**< on its way into the record */
     struct reg_claim *claim;     /**< the roll has been asked */
+    struct reg_use *use;         /**< the token's home has been asked */
     enum epc_reg_modes mode;
     enum reg_event kind;         /**< REGISTER, DEREGISTER or QUERY */
     const sip_contact_t *contact; /**< this connection's, in the request; NULL: none, or "*" */
@@ -159,6 +160,7 @@ struct epc_reg {
     struct reg_check *checks;
     struct epc_reg_peers peers;
     struct roll *roll;
+    struct reg_replay *replay;
     bool closing; /**< being destroyed */
 };
 
@@ -219,6 +221,16 @@ void reg_core_deregister_one(struct epc_reg *r, uint64_t flow_id, const struct r
  *  may. Then goes on with reg_forward(), refuses, or hands the connection over. @p tx may be gone. */
 void reg_claim(struct reg_tx *tx);
 void reg_claim_end(struct reg_tx *tx); /**< from reg_tx_end() */
+
+/* replay.c: tokens.replay */
+/** A token is remembered for so long after its end: it may be accepted while clocks differ. */
+#define REG_REPLAY_SKEW_S 600
+enum epc_err reg_replay_create(struct epc_reg *r) EPC_MUST_CHECK;
+void reg_replay_destroy(struct epc_reg *r); /**< NULL-safe in r->replay */
+/** The token of @p tx is good: has it been used by another instance? Goes on with reg_claim(), or
+ *  refuses. */
+void reg_replay_check(struct reg_tx *tx);
+void reg_replay_end(struct reg_tx *tx); /**< from reg_tx_end() */
 void reg_roll_bound(struct reg_record *rec);
 void reg_roll_gone(struct reg_record *rec); /**< while the grant is still there */
 /** Another flow has this key, or is about to: the core must not be told that it is over. */

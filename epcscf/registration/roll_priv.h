@@ -20,7 +20,9 @@
     X(END)      /* to a flow's shard: end that binding, another one takes its place */             \
     X(EVENT)    /* to a flow's shard: what the core said about that binding */                     \
     X(STRIP)    /* to a flow's shard: the core has taken one public identity away */               \
-    X(REVOKE)   /* to every shard: that IMPI is revoked */
+    X(REVOKE)   /* to every shard: that IMPI is revoked */                                         \
+    X(TOKEN)    /* to the home: may this instance use that token? */                               \
+    X(TOKEN_VERDICT) /* to the one who asked */
 
 enum reg_msg_kind {
 #define X(id) REG_MSG_##id,
@@ -35,8 +37,9 @@ struct reg_msg {
     unsigned from, to;           /**< shards */
     struct epc_reg *const *slot; /**< the receiver's; read on its own thread alone */
     uint64_t flow_id, claim_id;
-    uint64_t number;             /**< VERDICT: status; EVENT: enum reg_change; REVOKE: since, s */
-    uint64_t expires_s;          /**< EVENT: what is left */
+    uint64_t number;             /**< VERDICT: status; EVENT: enum reg_change; REVOKE: since, s;
+                                      TOKEN: its hash; TOKEN_VERDICT: status */
+    uint64_t expires_s;          /**< EVENT: what is left; TOKEN: wall clock */
     unsigned target;             /**< VERDICT: the shard to hand over to */
     bool pool, proven;           /**< CLAIM */
     bool fixed;                  /**< CLAIM: its connection cannot be handed over */
@@ -124,6 +127,8 @@ void roll_on_claim(struct epc_reg *r, const struct reg_msg *m);
 void roll_on_release(struct epc_reg *r, const struct reg_msg *m);
 void roll_on_bound(struct epc_reg *r, const struct reg_msg *m);
 void roll_on_gone(struct epc_reg *r, const struct reg_msg *m);
+void replay_on_token(struct epc_reg *r, const struct reg_msg *m);
+void replay_on_verdict(struct epc_reg *r, const struct reg_msg *m);
 struct roll_user *roll_user_find(const struct epc_reg *r, const char *impi);
 /** Between these two, no entry's end frees the user. */
 void roll_hold(struct roll_user *u);
