@@ -157,6 +157,39 @@ struct start {
     enum epc_err err;
 };
 
+/* An identity that the WWSF lent came back, and may be lent again from the next second on. */
+struct returned {
+    struct node *node;
+    char *impi;
+    uint64_t at_s;
+};
+
+static void revoke_returned(struct epc_shard *sh, void *arg)
+{
+    struct returned *m = arg;
+    struct epc_reg *reg = m->node->edge_opts.regs[epc_shard_index(sh)];
+    if (reg)
+        epc_reg_revoke_here(reg, m->impi, NULL, m->at_s);
+    free(m->impi);
+    free(m);
+}
+
+static void on_returned(void *arg, const char *impi, uint64_t now_s)
+{
+    struct node *n = arg;
+    for (size_t i = 0; i < n->n_shards; i++) {
+        struct returned *m = calloc(1, sizeof *m);
+        if (m)
+            *m = (struct returned){n, epc_str_dup(epc_str_c(impi)), now_s};
+        if (m && m->impi && epc_shard_post(n->shards[i], revoke_returned, m) == EPC_OK)
+            continue;
+        epc_log(EPC_LOG_ERROR, "main", "event=returned-identity-not-revoked shard=%zu", i);
+        if (m)
+            free(m->impi);
+        free(m);
+    }
+}
+
 static void start_service(struct epc_shard *sh, void *arg)
 {
     struct start *st = arg;
@@ -169,6 +202,8 @@ static void start_service(struct epc_shard *sh, void *arg)
     }
     if (st->err == EPC_OK && n->cfg->wwsf.enabled)
         st->err = epc_wwsf_create(&n->wwsf, sh, &n->cfg->wwsf);
+    if (st->err == EPC_OK && n->wwsf)
+        epc_wwsf_on_returned(n->wwsf, on_returned, n);
 }
 
 static void stop_service(struct epc_shard *sh, void *arg)

@@ -234,18 +234,29 @@ static enum epc_err pool_violation(struct epc_verdict *v, const char *why)
     return forbidden(v, why);
 }
 
-/* TS 33.203 X.4.1 REQ 3.2: a WWSF with a pool lends its own subscriptions and nothing else, and nobody
- * else grants them. */
+/* Also users with subscriptions of their own, beside those that borrow one. */
+static bool is_exclusive(const struct epc_cfg_tokens *cfg, const char *wwsf)
+{
+    for (size_t i = 0; i < cfg->n_pools; i++) {
+        if (strcmp(cfg->pools[i].wwsf, wwsf) == 0 && !cfg->pools[i].shared)
+            return true;
+    }
+    return false;
+}
+
+/* TS 33.203 X.4.1 REQ 3.2: a WWSF with a pool lends its own subscriptions, and nothing else unless the
+ * configuration says so; nobody else grants them. */
 static enum epc_err check_pool(struct epc_identity *id, const struct epc_cfg_tokens *cfg, const char *wwsf,
                                struct epc_verdict *v)
 {
     size_t pool = epc_pool_of_impi(cfg->pool_index, id->impi);
-    if (!has_pool(cfg, wwsf)) {
-        bool lent = pool != EPC_POOL_NONE;
-        for (size_t i = 0; i < id->n_impus; i++)
-            lent = lent || epc_pool_of_impu(cfg->pool_index, id->impus[i]) != EPC_POOL_NONE;
+    bool lent = pool != EPC_POOL_NONE;
+    for (size_t i = 0; i < id->n_impus; i++)
+        lent = lent || epc_pool_of_impu(cfg->pool_index, id->impus[i]) != EPC_POOL_NONE;
+    if (!has_pool(cfg, wwsf))
         return lent ? pool_violation(v, "identity of a pool, WWSF has none") : EPC_OK;
-    }
+    if (!lent && !is_exclusive(cfg, wwsf))
+        return EPC_OK;
     if (pool == EPC_POOL_NONE || strcmp(cfg->pools[pool].wwsf, wwsf) != 0)
         return pool_violation(v, "private identity is not in the WWSF's pool");
     if (id->n_impus != 1)

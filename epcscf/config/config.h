@@ -114,6 +114,7 @@ struct epc_cfg_pool {
     char *impi_range, *impu_range; /**< one number range each: "guest{0000-9999}@ims.test" */
     char *file;                   /**< a subscription a line, as in subscriptions; # comments */
     bool anonymous;               /**< its users are not known to anybody: Privacy is applied */
+    bool shared;                  /**< the WWSF also has users with subscriptions of their own */
 };
 enum epc_token_replay { EPC_REPLAY_OFF, EPC_REPLAY_SAME_INSTANCE };
 struct epc_cfg_tokens {

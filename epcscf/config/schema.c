@@ -94,7 +94,7 @@ static const struct cfg_table issuer_table = TABLE(issuer_keys, struct epc_cfg_i
 
 static const struct cfg_key pool_keys[] = {
     {"wwsf", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_pool, wwsf),
-     .help = "id of the WWSF that lends these subscriptions; its tokens then grant nothing else"},
+     .help = "id of the WWSF that lends these subscriptions; its tokens then grant nothing else, unless `shared`"},
     {"subscriptions", CFG_LIST, CFG_STRING, IN(epc_cfg_pool, subscriptions),
      IN_COUNT(epc_cfg_pool, n_subscriptions), .def_note = "none",
      .help = "each an IMPI, a blank and its one IMPU"},
@@ -106,6 +106,8 @@ static const struct cfg_key pool_keys[] = {
      .help = "text file with a subscription a line, IMPI and IMPU; `#` begins a comment"},
     {"anonymous", CFG_BOOL, IN(epc_cfg_pool, anonymous), .def = "false",
      .help = "nobody knows its users: their identity is withheld from those they call"},
+    {"shared", CFG_BOOL, IN(epc_cfg_pool, shared), .def = "false",
+     .help = "the WWSF also has users with subscriptions of their own, outside all pools"},
 };
 static const struct cfg_table pool_table = TABLE(pool_keys, struct epc_cfg_pool);
 

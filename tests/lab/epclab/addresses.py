@@ -19,10 +19,14 @@ RTPENGINE_NG = ("127.0.0.1", 2223)
 METRICS = ("127.0.0.1", 9091)
 PHONE_CONTROL = ("127.0.0.6", 5075)  # 5071 is its SIP over TLS
 
+THIRD = ("127.0.0.8", 8446)       # a third party's WWSF
+
 ORIGIN = f"https://{WWSF[0]}:{WWSF[1]}"
 WWSF_ID = "lab-wwsf"
 ISSUER = ORIGIN
 AUDIENCE = "epcscf.ims.test"
+THIRD_ORIGIN = f"https://{THIRD[0]}:{THIRD[1]}"
+THIRD_ID = "third-wwsf"
 EPCSCF_IDENTITY = "epcscf.ims.test"
 PCRF_IDENTITY = "pcrf.ims.test"
 
@@ -44,3 +48,7 @@ SUBSCRIBERS = {
                        "opc": "cd63cb71954a9f4e48a5994e37a02baf",
                        "impus": ["sip:carol@ims.test"]},
 }
+
+# IMPI: IMPU of the pools that the two WWSFs lend.
+POOL = {f"guest{i}@ims.test": f"sip:guest{i}@ims.test" for i in range(1, 9)}
+THIRD_POOL = {f"third{i}@ims.test": f"sip:third{i}@ims.test" for i in range(1, 3)}

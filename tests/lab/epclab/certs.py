@@ -28,6 +28,7 @@ class Certificates:
                      "-nodes", "-days", "3650", "-subj", "/CN=eP-CSCF lab CA",
                      "-keyout", self.path("ca.key.pem"), "-out", self.path("ca.pem"))
         self._leaf("server", "localhost", "DNS:localhost,IP:127.0.0.1,IP:::1", "P-256")
+        self._leaf("third", "third", f"IP:{a.THIRD[0]}", "P-256")
         for identity in (a.EPCSCF_IDENTITY, a.PCRF_IDENTITY):
             self._leaf(identity, identity, f"DNS:{identity}", "P-256")
         for name, args in (("wwsf-key.pem", ("-algorithm", "EC", "-pkeyopt",

@@ -60,6 +60,14 @@ def rsa_jwks(key_file, kid):
                       "n": b64(modulus.lstrip(b"\0")), "e": "AQAB"}]}
 
 
+def ec_jwk(key_file, kid):
+    """The public half of a P-256 key as a JWK."""
+    der = subprocess.run(["openssl", "pkey", "-in", key_file, "-pubout", "-outform", "DER"],
+                         capture_output=True, check=True).stdout
+    return {"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid,
+            "x": b64(der[-64:-32]), "y": b64(der[-32:])}
+
+
 def public_pem(key_file):
     return subprocess.run(["openssl", "pkey", "-in", key_file, "-pubout"], capture_output=True,
                           check=True).stdout

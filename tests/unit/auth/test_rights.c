@@ -125,6 +125,23 @@ static void a_pool_belongs_to_one_wwsf(void **state)
     assert_int_equal(epc_counter_read(EPC_C_AUTH_POOL), before + 15);
 }
 
+/* A WWSF that lends to some users, and has others with subscriptions of their own. */
+static void a_pool_may_be_shared(void **state)
+{
+    (void)state;
+    pools[0].shared = true;
+    expect_a("lender", "alice@ims.test", "\"sip:alice@ims.test\"", 0, false, false);
+    expect_a("lender", "p1@ims.test", "\"sip:p1@ims.test\"", 0, true, false);
+    /* Still no mixture, no other pair, nobody else's pool. */
+    expect_a("lender", "p1@ims.test", "\"sip:p2@ims.test\"", 403, false, false);
+    expect_a("lender", "p1@ims.test", "\"sip:alice@ims.test\"", 403, false, false);
+    expect_a("lender", "alice@ims.test", "\"sip:p1@ims.test\"", 403, false, false);
+    expect_a("lender", "alice@ims.test", "[\"sip:alice@ims.test\",\"sip:g07@ims.test\"]", 403, false, false);
+    expect_a("lender", "g42@ims.test", "\"sip:g42@ims.test\"", 403, false, false);
+    expect_a("own", "p1@ims.test", "\"sip:p1@ims.test\"", 403, false, false);
+    pools[0].shared = false;
+}
+
 static char *body_b(char out[1024], const char *scope, const char *ids)
 {
     unsigned long long now = epc_wall_s();
@@ -323,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pool_belongs_to_one_wwsf),
+        cmocka_unit_test(a_pool_may_be_shared),
         cmocka_unit_test(another_issuers_rules),
         cmocka_unit_test(challenge_of_the_right_issuer),
         cmocka_unit_test(revoked_until_a_new_token),
