@@ -60,6 +60,19 @@ static const struct epc_wss_handler wss_handler = {on_flow_opened, on_flow_messa
 
 /* ---- from sip ------------------------------------------------------------------------------------ */
 
+static bool too_often(struct epc_edge *e, struct epc_sip_in *in)
+{
+    struct epc_flow *f = epc_wss_flow(e->wss, epc_sip_in_flow(in));
+    if (!f || epc_flow_may_register(f, &e->cfg->registration))
+        return false;
+    struct epc_cause cause;
+    epc_cause_set(&cause, 503, "RFC 3261 21.5.4", "too many registrations");
+    cause.retry_after_s = 5;
+    epc_sip_in_refuse(in, &cause);
+    epc_sip_in_release(in);
+    return true;
+}
+
 static void on_request(void *arg, struct epc_sip_in *in)
 {
     struct epc_edge *e = arg;
@@ -71,6 +84,8 @@ static void on_request(void *arg, struct epc_sip_in *in)
         epc_sessions_request(e->sessions, in);
         return;
     }
+    if (epc_sip_in_leg(in) == EPC_LEG_WIC && too_often(e, in))
+        return;
     if (epc_sip_in_leg(in) == EPC_LEG_WIC) {
         epc_reg_handle(e->reg, in);
         return;

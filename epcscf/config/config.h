@@ -32,6 +32,8 @@ struct epc_cfg_wss {
     uint32_t registration_timeout_ms; /**< close connections without a registration; 0 = never */
     uint32_t max_connections;     /**< per shard */
     uint32_t max_per_address;     /**< per source address and shard; 0 = no limit */
+    uint32_t max_rate_per_address; /**< new connections a second, per source address and shard; 0 = no limit */
+    uint32_t burst_per_address;   /**< so many more at once */
 };
 
 enum epc_core_transport { EPC_CORE_AUTO, EPC_CORE_UDP, EPC_CORE_TCP };
@@ -70,6 +72,7 @@ struct epc_cfg_registration {
     bool digest_deny_3gpp_access;   /**< TS 33.203 N.1 */
     uint32_t await_auth_s;          /**< reg-await-auth: how long a challenge may wait for its answer */
     uint32_t max_per_minute;        /**< REGISTER requests of one connection; 0 = any number */
+    uint32_t max_rate_per_address;  /**< REGISTERs a second from one source address, per shard; 0 = no limit */
     uint32_t max_failures;          /**< refused credentials on a connection before it is closed */
     bool reg_event;                 /**< subscribe to each user's reg event (TS 24.229 5.2.3) */
     uint32_t reg_event_expires_s;

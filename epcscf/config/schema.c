@@ -187,6 +187,10 @@ static const struct cfg_key main_keys[] = {
      .def = "50000", .help = "connections on one shard"},
     {"wss.max_per_address", CFG_U32, AT(wss.max_per_address), .min = 0, .max = 1000000, .def = "0",
      .help = "connections on one shard from one address; 0: no limit"},
+    {"wss.max_rate_per_address", CFG_U32, AT(wss.max_rate_per_address), .min = 0, .max = 1000000, .def = "0",
+     .help = "new connections a second on one shard from one address, beyond which they get 429; 0: no limit"},
+    {"wss.burst_per_address", CFG_U32, AT(wss.burst_per_address), .min = 1, .max = 1000000, .def = "50",
+     .help = "new connections that `wss.max_rate_per_address` lets through at once after a quiet time"},
 
     {"sip.public_host", CFG_HOST, .need = CFG_NEED_ALWAYS, AT(sip.public_host),
      .help = "name or address of the browsers' side, for Record-Route"},
@@ -228,6 +232,9 @@ static const struct cfg_key main_keys[] = {
      .max = 86400, .unit = "s", .def = "60", .help = "shorter registrations get 423"},
     {"registration.max_expires_s", CFG_U32, AT(registration.max_expires_s), .min = 10,
      .max = 2592000, .unit = "s", .def = "600000", .help = "longer registrations are shortened"},
+    {"registration.max_rate_per_address", CFG_U32, AT(registration.max_rate_per_address), .min = 0,
+     .max = 1000000, .def = "0",
+     .help = "REGISTERs a second on one shard from one address; four times as many at once; 0: no limit"},
     {"registration.tna_integrity_protected", CFG_CHOICE, AT(registration.tna_integrity_protected),
      .names = integrity_values, .def = "auth-done",
      .help = "how the core is told that a token was accepted (TS 33.203 Annex U); `tls-yes` for "

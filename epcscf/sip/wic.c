@@ -75,6 +75,20 @@ static void note_source(struct epc_flow *flow, msg_t *msg)
         msg_fragment_clear_chain(epc_hdr(v));
 }
 
+/* RFC 6223 4.3: the WIC would keep its connection alive by itself, and is told how often. Only what it
+ * has asked for, and only in what makes a registration or a dialog. */
+static void note_keep(struct epc_sip *s, msg_t *msg)
+{
+    sip_via_t *v = epc_sip_of(msg)->sip_via;
+    sip_method_t m = epc_sip_of(msg)->sip_request->rq_method;
+    const char *asked = msg_params_find(v->v_params, "keep");
+    if (!asked || *asked || (m != sip_method_register && m != sip_method_invite && m != sip_method_subscribe))
+        return;
+    char *param = su_sprintf(msg_home(msg), "keep=%u", (unsigned)s->cfg->flow_timer_s);
+    if (param && msg_header_replace_param(msg_home(msg), v->v_common, param) >= 0)
+        msg_fragment_clear_chain(epc_hdr(v));
+}
+
 static void take_cancel(struct epc_sip *s, uint64_t flow_id, msg_t *msg)
 {
     const sip_t *sip = epc_sip_of(msg);
@@ -283,6 +297,7 @@ void epc_sip_from_wic(struct epc_sip *s, struct epc_flow *flow, const char *p, s
     }
     epc_count(EPC_C_SIP_WIC_HANDLED);
     note_source(flow, msg);
+    note_keep(s, msg);
     if (sip->sip_request->rq_method == sip_method_ack)
         take_ack(s, flow_id, msg);
     else if (sip->sip_request->rq_method == sip_method_cancel)

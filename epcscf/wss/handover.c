@@ -188,6 +188,7 @@ static void far_gone(struct epc_flow *f)
         return;
     f->state = EPC_FLOW_GONE;
     epc_timer_stop(f->w->sh, &f->timer);
+    epc_wss_uncount_source(f);
     epc_hash_del(&f->w->by_id, &f->node);
     epc_hash_del(&f->w->by_socket, &f->socket_node);
     epc_shard_doom(f->w->sh, bury, f);
@@ -288,6 +289,8 @@ static void on_open(struct post *m)
     f->origin = m->origin;
     f->state = EPC_FLOW_OPEN;
     f->queue_tail = &f->queue;
+    if (epc_wss_count_source(f))
+        epc_log(EPC_LOG_WARN, "wss", "msg=\"no rate limit for a source: out of memory\"");
     epc_flow_link(f);
     w->n_far++;
     epc_hash_add(&w->by_socket, &f->socket_node, epc_hash_u64(f->far.id));

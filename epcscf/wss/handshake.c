@@ -127,6 +127,10 @@ int epc_wss_check_upgrade(struct epc_flow *f)
     int r = check_origin(f);
     if (r)
         return r;
+    if (f->over_rate) {
+        epc_count(EPC_C_WSS_REFUSED_RATE);
+        return answer(f, 429, "Too Many Requests", "Retry-After: 5\r\n", "too many new connections");
+    }
     if (epc_wss_over_limit(f)) {
         epc_count(EPC_C_WSS_REFUSED_LIMIT);
         return answer(f, 503, "Service Unavailable", "Retry-After: 30\r\n", "too many connections");

@@ -1,4 +1,4 @@
-/* How many connections there may be, in all and from one source. */
+/* How many connections there may be, in all and from one source, and how fast they may come. */
 #include "wss/wss_priv.h"
 
 #include <netinet/in.h>
@@ -11,6 +11,44 @@ static unsigned with_slack(unsigned limit)
 {
     return limit + limit / 16 + 8;
 }
+
+/* ---- rates -------------------------------------------------------------------------------------- */
+
+enum {
+    BURST_FACTOR = 4,   /* REGISTERs at once, against those a second */
+    RATE_SLACK = 8000,  /* connections over their rate that are told so in HTTP (429) */
+    IDLE_MS = 2000,
+};
+
+static void refill(struct epc_bucket *b, uint32_t rate, uint64_t now)
+{
+    uint64_t back = (now - b->at_ms) * rate;
+    b->spent = back < b->spent ? b->spent - back : 0;
+    b->at_ms = now;
+}
+
+/* False: over the burst. What is refused costs as well, up to @p slack. */
+static bool spend(struct epc_bucket *b, uint32_t rate, uint64_t burst, uint64_t slack)
+{
+    refill(b, rate, epc_now_ms());
+    bool ok = b->spent + 1000 <= burst * 1000;
+    if (b->spent + 1000 <= burst * 1000 + slack)
+        b->spent += 1000;
+    return ok;
+}
+
+bool epc_flow_may_register(struct epc_flow *f, const struct epc_cfg_registration *cfg)
+{
+    uint32_t rate = cfg->max_rate_per_address;
+    EPC_ASSERT_OWNER(f->w->sh);
+    bool ok = !rate || !f->source ||
+              spend(&f->source->registers, rate, (uint64_t)rate * BURST_FACTOR, 0);
+    if (!ok)
+        epc_count(EPC_C_WSS_REGISTER_RATE);
+    return ok;
+}
+
+/* ---- sources ------------------------------------------------------------------------------------ */
 
 static void source_key(const struct epc_addr *a, unsigned char key[16])
 {
@@ -52,8 +90,38 @@ bool epc_wss_may_accept(void *wss, const struct epc_addr *peer)
         epc_count(EPC_C_WSS_REFUSED_LIMIT);
         return false;
     }
+    if (w->cfg->max_rate_per_address && s) {
+        refill(&s->connections, w->cfg->max_rate_per_address, epc_now_ms());
+        if (s->connections.spent > w->cfg->burst_per_address * UINT64_C(1000) + RATE_SLACK - 1000) {
+            epc_count(EPC_C_WSS_REFUSED_RATE);
+            return false;
+        }
+    }
     w->accepting = peer; /* valid until lws has taken the socket over, within this call's caller */
     return true;
+}
+
+static void free_source(struct epc_source *s)
+{
+    epc_timer_stop(s->w->sh, &s->idle);
+    epc_hash_del(&s->w->sources, &s->node);
+    free(s);
+}
+
+/* Forgotten when nothing of it is left but full buckets. */
+static void on_idle(void *arg)
+{
+    struct epc_source *s = arg;
+    uint64_t now = epc_now_ms();
+    uint32_t rate = s->w->cfg ? s->w->cfg->max_rate_per_address : 0;
+    if (rate)
+        refill(&s->connections, rate, now);
+    /* at no rate does a bucket take longer than its factor in seconds */
+    bool registers = s->registers.spent && now - s->registers.at_ms < BURST_FACTOR * 1000;
+    if (s->w->cfg && ((rate && s->connections.spent) || registers))
+        epc_timer_start(s->w->sh, &s->idle, IDLE_MS, on_idle, s);
+    else
+        free_source(s);
 }
 
 enum epc_err epc_wss_count_source(struct epc_flow *f)
@@ -66,11 +134,18 @@ enum epc_err epc_wss_count_source(struct epc_flow *f)
         s = calloc(1, sizeof *s);
         if (!s)
             return EPC_ENOMEM;
+        s->w = w;
         memcpy(s->key, key, sizeof key);
         epc_hash_add(&w->sources, &s->node, epc_hash_bytes(key, sizeof key));
     }
-    s->n++;
+    epc_timer_stop(w->sh, &s->idle);
+    s->refs++;
     f->source = s;
+    if (f->is_far)
+        return EPC_OK;
+    s->n++;
+    uint32_t rate = w->cfg->max_rate_per_address;
+    f->over_rate = rate && !spend(&s->connections, rate, w->cfg->burst_per_address, RATE_SLACK);
     return EPC_OK;
 }
 
@@ -78,10 +153,25 @@ void epc_wss_uncount_source(struct epc_flow *f)
 {
     struct epc_source *s = f->source;
     f->source = NULL;
-    if (s && --s->n == 0) {
-        epc_hash_del(&f->w->sources, &s->node);
-        free(s);
-    }
+    if (!s)
+        return;
+    if (!f->is_far)
+        s->n--;
+    if (--s->refs == 0)
+        on_idle(s);
+}
+
+static void free_one(struct epc_hnode *node, void *arg)
+{
+    (void)arg;
+    free_source(EPC_CONTAINER(node, struct epc_source, node));
+}
+
+void epc_wss_free_sources(struct epc_wss *w)
+{
+    if (w->sources.slot)
+        epc_hash_each(&w->sources, free_one, NULL);
+    epc_hash_free(&w->sources);
 }
 
 bool epc_wss_over_limit(const struct epc_flow *f)

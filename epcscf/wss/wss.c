@@ -219,7 +219,7 @@ static void free_wss(struct epc_wss *w)
 {
     epc_hash_free(&w->by_id);
     epc_hash_free(&w->by_socket);
-    epc_hash_free(&w->sources);
+    epc_wss_free_sources(w);
     free(w->scratch);
     free(w);
 }

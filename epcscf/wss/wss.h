@@ -60,6 +60,9 @@ const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f);
 /** The flow carries a registration now: the unregistered-connection timer stops (or, with false,
  *  starts again). */
 void epc_flow_set_registered(struct epc_flow *f, bool registered);
+/** A REGISTER has come on this flow: false when its source has sent too many of late
+ *  (registration.max_rate_per_address). @p cfg the limits. */
+bool epc_flow_may_register(struct epc_flow *f, const struct epc_cfg_registration *cfg);
 /** Hand a connection over to another shard. The socket stays where it is, with its limits, its pings and
  *  its send queue; the flow is gone here at once (epc_wss_flow() has it no longer, `closed` follows on a
  *  later turn with EPC_FLOW_MOVED) and opens there with an id of that shard: `opened`, then @p msg as

@@ -21,11 +21,20 @@ struct epc_out { /* one message that waits for the peer to read */
     unsigned char data[]; /* LWS_PRE octets of headroom, then the message */
 };
 
-/* Connections of one source: an IPv4 address or an IPv6 /64. */
+/* So many a second, and a burst; in thousandths. Zeroed: full. */
+struct epc_bucket {
+    uint64_t spent, at_ms;
+};
+
+/* One source: an IPv4 address or an IPv6 /64. Outlives its connections until its buckets are full. */
 struct epc_source {
     struct epc_hnode node;
+    struct epc_wss *w;
     unsigned char key[16];
-    unsigned n;
+    unsigned n;    /* sockets */
+    unsigned refs; /* flows: those, and far ones */
+    struct epc_bucket connections, registers;
+    struct epc_timer idle;
 };
 
 /* The other end of a flow that lives on another shard than its socket (handover.c). */
@@ -59,6 +68,7 @@ struct epc_flow {
 
     struct epc_timer timer; /* handshake, then registration, then end of the closing */
     struct epc_timer ping_timer;
+    bool over_rate; /* its handshake will be refused */
     bool registered, ping_due, heard; /* heard: something came since the last ping */
     bool awaiting_pong;
 
@@ -132,6 +142,7 @@ bool epc_socket_eq(const struct epc_hnode *node, const void *key);
 bool epc_wss_may_accept(void *wss, const struct epc_addr *peer);
 enum epc_err epc_wss_count_source(struct epc_flow *f) EPC_MUST_CHECK;
 void epc_wss_uncount_source(struct epc_flow *f);
+void epc_wss_free_sources(struct epc_wss *w);
 bool epc_wss_over_limit(const struct epc_flow *f);
 bool epc_source_eq(const struct epc_hnode *node, const void *key);
 

@@ -87,6 +87,37 @@ static void rport_answered(void **state)
     rig_close(&r);
 }
 
+/* RFC 6223: who asks for keep is told how often; who does not, or says how often itself, is not. */
+static void keep_answered(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    r.cfg.flow_timer_s = 95;
+    wic(&r, wic_request("REGISTER", "z9hG4bKk1;keep", 1, NULL, NULL, NULL));
+    TAKE(req, to_core(&r));
+    core(&r, answer_to(req, "200 OK", "t", NULL, NULL));
+    TAKE(resp, to_wic(&r));
+    expect_in(resp, ";keep=95");
+    free(req);
+    free(resp);
+    wic(&r, wic_request("REGISTER", "z9hG4bKk2", 2, NULL, NULL, NULL));
+    TAKE(req2, to_core(&r));
+    core(&r, answer_to(req2, "200 OK", "t", NULL, NULL));
+    TAKE(resp2, to_wic(&r));
+    expect_not_in(resp2, "keep");
+    free(req2);
+    free(resp2);
+    wic(&r, wic_request("MESSAGE", "z9hG4bKk3;keep", 3, NULL, NULL, NULL));
+    TAKE(req3, to_core(&r));
+    core(&r, answer_to(req3, "200 OK", "t", NULL, NULL));
+    TAKE(resp3, to_wic(&r));
+    expect_not_in(resp3, "keep=");
+    free(req3);
+    free(resp3);
+    rig_close(&r);
+}
+
 /* INVITE from the WIC up to the 200; @p tcp says which transport its size must choose. */
 static char *call_up(struct rig *r, const char *body, bool tcp, const char *extra)
 {
@@ -385,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(register_there_and_back), cmocka_unit_test(rport_answered),
+        cmocka_unit_test(keep_answered),
         cmocka_unit_test(outgoing_call_udp),       cmocka_unit_test(outgoing_call_tcp),
         cmocka_unit_test(busy),                    cmocka_unit_test(cancel_after_1xx),
         cmocka_unit_test(cancel_before_1xx),       cmocka_unit_test(cancel_crosses_200),

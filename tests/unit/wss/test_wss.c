@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -171,6 +172,74 @@ static void limits_answer_503(void **state)
     connect_ok(&a, &s);
     assert_int_equal(try_handshake(&s, "/sip", ORIGIN, "sip"), 503);
     ws_hang_up(&a);
+    server_stop(&s);
+}
+
+/* A burst, then so many a second; the refusals say so in HTTP, the rest of a flood is closed unheard. */
+static void connection_rate_of_a_source(void **state)
+{
+    (void)state;
+    struct server s;
+    struct ws c;
+    int64_t before = epc_counter_read(EPC_C_WSS_REFUSED_RATE);
+    server_defaults(&s);
+    s.cfg.max_rate_per_address = 1;
+    s.cfg.burst_per_address = 3;
+    server_start(&s, 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(try_handshake(&s, "/sip", ORIGIN, "sip"), 101);
+    assert_int_equal(try_handshake(&s, "/sip", ORIGIN, "sip"), 429);
+    bool closed = false;
+    for (int i = 0; i < 200 && !closed; i++) {
+        closed = ws_dial(&c, s.port, 0, NULL) != 0;
+        ws_hang_up(&c);
+    }
+    assert_true(closed);
+    assert_true(epc_counter_read(EPC_C_WSS_REFUSED_RATE) - before >= 2);
+    /* the source is forgiven, if it is left alone */
+    uint64_t deadline = epc_now_ms() + 30000;
+    int status = 0;
+    while (status != 101 && epc_now_ms() < deadline) {
+        if (ws_dial(&c, s.port, 0, NULL) == 0)
+            status = ws_handshake(&c, "/sip", ORIGIN, "sip");
+        ws_hang_up(&c);
+        struct timespec t = {.tv_sec = 2};
+        if (status != 101)
+            nanosleep(&t, NULL);
+    }
+    assert_int_equal(status, 101);
+    server_stop(&s);
+}
+
+static struct epc_cfg_registration register_limits;
+static int allowed;
+static void register_often(struct server *s, struct epc_flow *f)
+{
+    (void)s;
+    allowed = 0;
+    for (int i = 0; i < 100; i++)
+        allowed += epc_flow_may_register(f, &register_limits);
+}
+
+static void register_rate(void **state)
+{
+    (void)state;
+    struct server s;
+    struct ws a, b;
+    server_defaults(&s);
+    server_start(&s, 0);
+    connect_ok(&a, &s);
+    register_limits = (struct epc_cfg_registration){0};
+    server_do(&s, register_often);
+    assert_int_equal(allowed, 100);
+    register_limits.max_rate_per_address = 3;
+    server_do(&s, register_often);
+    assert_in_range(allowed, 12, 20);
+    connect_ok(&b, &s);
+    server_do(&s, register_often);
+    assert_in_range(allowed, 0, 8); /* one source has one measure */
+    ws_hang_up(&a);
+    ws_hang_up(&b);
     server_stop(&s);
 }
 
@@ -571,6 +640,8 @@ int main(void)
         cmocka_unit_test(missing_origin_may_be_allowed),
         cmocka_unit_test(chromium_bytes),
         cmocka_unit_test(limits_answer_503),
+        cmocka_unit_test(connection_rate_of_a_source),
+        cmocka_unit_test(register_rate),
         cmocka_unit_test(slow_handshake_is_cut),
         cmocka_unit_test(old_tls_is_refused),
         cmocka_unit_test(ticket_is_good_on_every_shard),
