@@ -272,13 +272,30 @@ static const char *read_range(struct range *r, const char *text, char *canonical
     return ok ? NULL : "is no range of identities; write the domain in lower case, without parameters or port";
 }
 
-/* Ranges that share a spelling. */
+static bool ends_alike(const char *a, const char *b, size_t n)
+{
+    return strncasecmp(a + strlen(a) - n, b + strlen(b) - n, n) == 0;
+}
+
+static size_t shorter(const char *a, const char *b)
+{
+    return strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+}
+
+/* Do ranges share a spelling? Numbers are walked through only where the digits stand at different
+ * places. */
 static bool ranges_meet(const struct range *a, const struct range *b)
 {
     uint64_t at;
     if (a->n == 0 || b->n == 0 ||
-        strlen(a->prefix) + a->width + strlen(a->suffix) != strlen(b->prefix) + b->width + strlen(b->suffix))
+        strlen(a->prefix) + a->width + strlen(a->suffix) != strlen(b->prefix) + b->width + strlen(b->suffix) ||
+        strncasecmp(a->prefix, b->prefix, shorter(a->prefix, b->prefix)) != 0 ||
+        !ends_alike(a->suffix, b->suffix, shorter(a->suffix, b->suffix)))
         return false;
+    if (strlen(a->prefix) == strlen(b->prefix) && a->width == b->width)
+        return a->low < b->low + b->n && b->low < a->low + a->n;
+    if (a->n > b->n)
+        return ranges_meet(b, a);
     for (uint64_t i = 0; i < a->n; i++) {
         char *text = range_text(a, i);
         bool met = text && in_range(b, text, false, &at);
