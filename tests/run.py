@@ -161,7 +161,9 @@ def browser():
                          "--shards", shards, "--core", core, "--var",
                          os.path.join(TESTS, "lab", "var", f"browser-{core}-{shards}"))
         passed, failed = passed + p, failed + f
-    return passed, failed
+    p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", "wwsf.py"), "--preset", "dev", "--browser",
+                     "--var", os.path.join(TESTS, "lab", "var", "browser-wwsf"))
+    return passed + p, failed + f
 
 
 PARTS = {"dev": dev, "asan": asan, "tsan": tsan, "clang": clang, "peers": peers, "fault": fault,

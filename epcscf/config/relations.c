@@ -403,6 +403,10 @@ static void check_wwsf_tokens(struct cfg_loader *ld)
         const struct epc_cfg_issuer *is = &t->issuers[i];
         if (!w->issuer || !is->issuer || strcmp(w->issuer, is->issuer) != 0)
             continue;
+        if (is->jwks_file && t->keys_check_s && w->key_publish_s <= t->keys_check_s)
+            cfg_fault(ld, line_of(ld, "wwsf.key_publish_s"), "wwsf.key_publish_s",
+                      "%u is not over tokens.keys_check_s (%u), so that a new key could sign before it is "
+                      "known; make it more", (unsigned)w->key_publish_s, (unsigned)t->keys_check_s);
         if (w->token_lifetime_s > is->max_lifetime_s)
             cfg_fault(ld, line_of(ld, "wwsf.token_lifetime_s"), "wwsf.token_lifetime_s",
                       "%u is over max_lifetime_s of that issuer (%u); make it less",

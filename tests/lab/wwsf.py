@@ -15,6 +15,9 @@ from epclab.wait import expect
 from epclab.wic import Wic
 
 
+SHORT_LIFE_S = 36  # over registration.min_expires_s of the lab
+
+
 class Bench:
     def __init__(self, lab, third):
         self.lab, self.third, self.open = lab, third, []
@@ -150,6 +153,15 @@ SCENARIOS = [a_user_with_a_subscription, a_guest, a_guest_of_the_third_party,
              the_third_party_rotates_its_key]
 
 
+def in_a_browser(bench):
+    """Chromium on the embedded WWSF's page, as a guest, for longer than a token lives."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "browser", "guest.mjs")
+    done = subprocess.run(["node", script], capture_output=True, text=True, timeout=180,
+                          env=dict(os.environ, LAB_PAGE=a.ORIGIN + "/", LAB_TOKEN_S=str(SHORT_LIFE_S)))
+    print(done.stdout, end="", flush=True)
+    check("1 passed, 0 failed" in done.stdout, f"the browser failed: {done.stderr[-400:]}")
+
+
 def one(bench, scenario):
     try:
         scenario(bench)
@@ -162,6 +174,7 @@ def main():
     p.add_argument("--preset", default="dev")
     p.add_argument("--shards", type=int, default=2)
     p.add_argument("--var", default=os.path.join(DEFAULT_VAR, "wwsf"))
+    p.add_argument("--browser", action="store_true", help="the page in Chromium, with tokens that end soon")
     p.add_argument("-k", default="", help="only scenarios whose name holds this text")
     options = p.parse_args()
     run = Runner("wwsf")
@@ -169,6 +182,9 @@ def main():
               core="scripted")
     third = ThirdParty(lab.var, lab.certs)
     pools_of(lab.epcscf)
+    if options.browser:
+        lab.epcscf.overrides["  scope: sip\n  signing_key:"] = \
+            f"  scope: sip\n  token_lifetime_s: {SHORT_LIFE_S}\n  signing_key:"
     database = os.path.join(lab.var, "epcscf", "wwsf.sqlite")
     for suffix in ("", "-wal", "-shm"):
         if os.path.exists(database + suffix):
@@ -178,7 +194,7 @@ def main():
         return run.finish()
     bench = Bench(lab, third)
     try:
-        for scenario in SCENARIOS:
+        for scenario in [in_a_browser] if options.browser else SCENARIOS:
             if options.k in scenario.__name__:
                 run.run(scenario.__name__.replace("_", " "), one, bench, scenario)
         run.run("the daemon ends as it should", lambda: equal(lab.epcscf.stop(), 0, "exit status"))

@@ -200,6 +200,7 @@ static const struct one table[] = {
     {NULL, WWSF "admin: {metrics_listen: '127.0.0.1:8443'}\n", 21, "admin.metrics_listen", "choose another port"},
     {NULL, WWSF "  issuer: i\n" TOKENS, 27, "tokens.issuers", "is not the embedded WWSF's 'ims.test'"},
     {NULL, WWSF "  key_rotation_s: 600\n  key_publish_s: 600\n", 21, "wwsf.key_rotation_s", "is not over wwsf.key_publish_s (600)"},
+    {NULL, WWSF "  issuer: i\n  audience: a\n  key_publish_s: 10\n" TOKENS, 23, "wwsf.key_publish_s", "is not over tokens.keys_check_s (10)"},
     {NULL, WWSF "  allowed_origins: ['https://a.test/x']\n", 21, "wwsf.allowed_origins", "is no https origin"},
     {NULL, WWSF "  allowed_origins: ['http://a.test']\n", 21, "wwsf.allowed_origins", "is no https origin"},
     {NULL, WWSF "  issuer: i\n  audience: a\n  token_lifetime_s: 90000\n" TOKENS, 23, "wwsf.token_lifetime_s", "max_lifetime_s"},

@@ -14,6 +14,7 @@ function words(status, retryAfter) {
     case 401: return 'User name or password is wrong.';
     case 403: return 'The server refused this page. Open it under its proper address.';
     case 404: return 'No eP-CSCF is known for that network.';
+    case 503: return `Too many people are using this at the moment. Try again in ${retryAfter || 'some'} seconds.`;
     case 429: return `Too many attempts. Try again in ${retryAfter || 'some'} seconds.`;
     default: return `The server has a problem (${status}). Try again later.`;
   }
@@ -39,6 +40,8 @@ async function request(method, path, body) {
 
 export const login = (user, password, plmn) =>
   request('POST', '/api/login', plmn ? {user, password, plmn} : {user, password});
+/** An identity of the pool, without log-in. */
+export const guest = (plmn) => request('POST', '/api/guest', plmn ? {plmn} : {});
 export const refresh = (plmn) => request('POST', '/api/token', plmn ? {plmn} : {});
 export const logout = () => request('POST', '/api/logout', {});
 export const config = (plmn) =>

@@ -42,6 +42,7 @@ render();
  * Error whose message is what the page would tell a user (and `status`: the HTTP or SIP status).
  *
  *   login(user, password, {plmn})       log in at the WWSF; gives the profile, token included
+ *   guest({plmn})                       an identity of the pool, without log-in; gives the profile
  *   registerWithToken()                 after login(): register with its token; gives the identity
  *   registerWithDigest({impi, impu, password, plmn})   no log-in needed
  *   registerRaw({token, impu, plmn})    register with any token, even a broken one
@@ -65,6 +66,7 @@ render();
  */
 window.epcPhone = Object.freeze({
   login: (user, password, options) => phone.login(user, password, options),
+  guest: (options) => phone.guest(options),
   logout: () => phone.logout(),
   registerWithToken: () => phone.registerWithToken(),
   registerWithDigest: (identity) => phone.registerWithDigest(identity),

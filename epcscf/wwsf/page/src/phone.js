@@ -64,6 +64,12 @@ export class Phone extends Emitter {
     return this.profile;
   }
 
+  /** Without log-in: with an identity that the WWSF lends for a while. */
+  async guest({plmn = ''} = {}) {
+    this.#keep(await api.guest(plmn), plmn);
+    return this.profile;
+  }
+
   /** Go on with the session of an earlier visit, if its cookie still holds. */
   async restore() {
     try {
@@ -100,6 +106,7 @@ export class Phone extends Emitter {
 
   async #refreshToken() {
     if (!this.profile) return false;
+    const before = this.profile;
     try {
       this.#keep(await api.refresh(this.#plmn), this.#plmn);
     } catch (error) {
@@ -114,6 +121,12 @@ export class Phone extends Emitter {
       return false;
     }
     this.#note('New token from the web server.');
+    // A lent identity that ran out while the computer slept: there is another one now.
+    if (before.impi !== this.profile.impi && this.#ua && this.mode === 'token') {
+      this.#note('Another identity was lent: registering anew.');
+      this.registerWithToken().catch(() => {}); // shown by registrationFailed
+      return false;
+    }
     if (this.#ua && this.mode === 'token') {
       this.#ua.set('authorization_jwt', `Bearer ${this.profile.token}`);
       if (this.#ua.isConnected() && this.#ua.isRegistered()) this.#ua.register();

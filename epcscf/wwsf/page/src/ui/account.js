@@ -1,5 +1,6 @@
 // Log-in form, registration and the connection's state.
 import {$, clearNotices, notice, shortUri, text} from './dom.js';
+import * as api from '../api.js';
 import {unlock} from '../ring.js';
 
 const STATUS = {
@@ -18,6 +19,7 @@ function status(phone) {
 export class Account {
   #phone;
   #busy = false;
+  #guests = false;
   #digest = null; // what was entered, for registering again; only in this page's memory
 
   constructor(phone) {
@@ -28,6 +30,12 @@ export class Account {
       this.#submit(form);
     });
     for (const radio of form.elements.mode) radio.addEventListener('change', () => this.#chosen());
+    $('guest').onclick = () => this.#guest(form);
+    // Offered only where the server lends identities; without an answer there is nothing to offer.
+    api.config('').then((place) => {
+      this.#guests = Boolean(place.guests);
+      this.#chosen();
+    }).catch(() => {});
     $('register').onclick = () => this.#do(() => this.#registerAgain());
     $('unregister').onclick = () => this.#do(() => phone.unregister());
     $('logout').onclick = () => this.#do(() => this.#logout());
@@ -42,6 +50,17 @@ export class Account {
       for (const input of part.querySelectorAll('input')) input.disabled = part.hidden;
     }
     text(form.querySelector('[type=submit]'), mode === 'token' ? 'Log in' : 'Register');
+    $('guest').hidden = !this.#guests || mode !== 'token';
+  }
+
+  #guest(form) {
+    unlock();
+    this.#do(async () => {
+      this.#digest = null;
+      await this.#phone.guest({plmn: form.elements.plmn.value.trim()});
+      await this.#phone.registerWithToken();
+      $('target').focus();
+    });
   }
 
   #submit(form) {
@@ -110,7 +129,7 @@ export class Account {
     const registered = phone.registration === 'registered';
     $('register').hidden = phone.registration !== 'none';
     $('unregister').hidden = phone.registration === 'none';
-    const name = phone.profile?.display_name || shortUri(phone.impu || phone.profile?.impus[0] || '', '');
+    const name = (phone.profile?.guest ? 'Guest' : phone.profile?.display_name) || shortUri(phone.impu || phone.profile?.impus[0] || '', '');
     text($('account-name'), name);
     const how = {token: 'with a web token', digest: 'with SIP Digest', raw: 'with a given token'}[phone.mode];
     text($('account-detail'), registered ? `Registered ${how}` :
