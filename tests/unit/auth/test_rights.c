@@ -142,6 +142,21 @@ static void a_pool_may_be_shared(void **state)
     pools[0].shared = false;
 }
 
+/* TS 33.203 X.4.1 REQ 3.3: a pool's subscription comes over pages of its WWSF alone. */
+static void a_pool_has_its_origin(void **state)
+{
+    (void)state;
+    char body[1024];
+    body_a(body, "lender", "p1@ims.test", "\"sip:p1@ims.test\"");
+    struct result r = verify_from(body, "https://lender.test", "lender");
+    assert_int_equal(r.cause.sip_status, 0);
+    assert_true(r.id->pool);
+    epc_identity_free(r.id);
+    r = verify_from(body, "https://own.test", "own");
+    assert_int_equal(r.cause.sip_status, 403);
+    assert_string_equal(r.cause.reason, "Identity not allowed");
+}
+
 static char *body_b(char out[1024], const char *scope, const char *ids)
 {
     unsigned long long now = epc_wall_s();
@@ -341,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pool_belongs_to_one_wwsf),
         cmocka_unit_test(a_pool_may_be_shared),
+        cmocka_unit_test(a_pool_has_its_origin),
         cmocka_unit_test(another_issuers_rules),
         cmocka_unit_test(challenge_of_the_right_issuer),
         cmocka_unit_test(revoked_until_a_new_token),
