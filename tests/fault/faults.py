@@ -387,6 +387,44 @@ def wic_vanishes(bench):
     bench.logged(r"flow|connection|lost")
 
 
+def comes_back(bench, wic):
+    wic.vanish()
+    wic.connect()
+    answer = wic.register_token(bench.good_token())
+    equal(answer.status, 200, f"REGISTER on a new connection ({answer.first})")
+
+
+def call_goes_on_after_a_new_connection(bench):
+    """The connection is cut under a call, several times, and made anew by the same instance; with more
+    than one thread, it ends up on any of them."""
+    wic, call = bench.established()
+    for _ in range(4):
+        comes_back(bench, wic)
+        equal(bench.lab.epcscf.gauges()["sessions"], 1, "calls")
+    bench.counted("sessions_rebound", 4)
+    sdp = sample("chromium-audio.sdp").replace(b"a=ice-ufrag:", b"a=ice-ufrag:new")
+    restart = call.request("INVITE", [("Contact", wic.contact), ("Content-Type", "application/sdp")], sdp)
+    answer = wic.final(restart)
+    equal(answer.status, 200, f"re-INVITE with an ICE restart ({answer.first})")
+    wic.request("ACK", call.target, to=call.uri, call_id=call.call_id, cseq=call.cseq, tag=call.tag,
+                to_tag=call.to_tag, routes=call.routes)
+    check(bench.lab.baresip.in_call(), "the phone's call must have gone on")
+    bench.lab.baresip.hangup()
+    call.wait_bye()
+
+
+def phone_hangs_up_while_the_wic_is_away(bench):
+    """BYE in the time of grace: answered at once, and passed to the WIC when it is back."""
+    wic, call = bench.established()
+    wic.vanish()
+    expect(lambda: bench.lab.epcscf.metrics().get("sessions_held") == 1, 5, "the call was not held")
+    bench.lab.baresip.hangup()
+    expect(lambda: bench.lab.epcscf.gauges()["sessions"] == 0, 5, "the call was not ended")
+    wic.connect()
+    equal(wic.register_token(bench.good_token()).status, 200, "REGISTER")
+    call.wait_bye()
+
+
 def wic_vanishes_while_ringing(bench):
     bench.lab.baresip.answer_mode("manual")
     wic = bench.registered()
@@ -513,7 +551,8 @@ REGISTRATION = [both_forms_of_the_token, digest_end_to_end, rsa_token_is_good, e
 HANDSHAKE = [wrong_origin, no_subprotocol, garbage, not_registered]
 CALLS = [plain_call, spoofed_headers, caller_gives_up, phone_hangs_up, called_by_the_phone,
          called_after_it_left, wic_calls_wic, message_between_wics, options_between_wics,
-         malformed_offer, wic_falls_silent, wic_vanishes,
+         malformed_offer, wic_falls_silent, wic_vanishes, call_goes_on_after_a_new_connection,
+         phone_hangs_up_while_the_wic_is_away,
          wic_vanishes_while_ringing, gateway_gone, gateway_dies_mid_call]
 RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_silent, pcrf_slow, pcrf_aborts, pcrf_gone,
       pcrf_dies_mid_call]

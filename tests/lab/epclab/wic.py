@@ -168,8 +168,6 @@ class Wic:
             self.password, self.impi = None, f"{user}@{a.DOMAIN}"
             self.impus = a.SUBSCRIBERS[self.impi]["impus"]
         self.impu = self.impus[0]
-        self.ws = WebSocket(**ws)
-        self.host = token() + ".invalid"
         self.contact_user = token(4)
         self.instance = "-".join((token(4), token(2), token(2), token(2), token(6)))
         self.tag = token()
@@ -177,6 +175,12 @@ class Wic:
         self.reg_id = 1
         self.reg_tag = token()
         self.service_route = []
+        self.connect(**ws)
+
+    def connect(self, **ws):
+        """A connection, also in place of one that is gone: the same instance, another flow."""
+        self.ws = WebSocket(**ws)
+        self.host = token() + ".invalid"
         self.inbox, self.kept = queue.Queue(), []
         self.ws.reader = threading.Thread(target=self._read, daemon=True)
         self.ws.reader.start()
