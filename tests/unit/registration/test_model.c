@@ -110,7 +110,8 @@ static struct {
     size_t n_shards;
     int64_t gauge0, unexpected0;
     uint64_t made, gone, moved; /* bindings */
-    bool in_hook_ok;
+    const struct mflow *removing; /* the core says that it has no binding of this one's */
+    int revoking;                 /* user, or -1 */
     char fault[400];
 } model;
 
@@ -165,6 +166,22 @@ static void unbind(struct mflow *f)
 
 /* ---- hooks ---------------------------------------------------------------------------------- */
 
+/* Is there a reason for this binding to end now? */
+static bool may_end(const struct mflow *f)
+{
+    uint64_t now = epc_now_ms();
+    if (now >= f->expires_ms || (!f->open && now >= f->lost_ms + GRACE_MS) || model.removing == f ||
+        model.revoking == f->user)
+        return true;
+    for (size_t i = 0; i < FLOWS_MAX; i++) {
+        const struct mflow *o = &model.flow[i];
+        if (o != f && o->used && (same_key(o, f->user, f->instance) ||
+                                  (o->pending && o->tx_user == f->user && o->tx_instance == f->instance)))
+            return true; /* the same instance has come elsewhere */
+    }
+    return false;
+}
+
 static void on_gone(void *arg, const struct epc_binding *b, const char *why)
 {
     struct mflow *f = flow_of(b->flow_id);
@@ -174,6 +191,8 @@ static void on_gone(void *arg, const struct epc_binding *b, const char *why)
         fault("gone (%s) of flow %llu, which the model has no binding on", why, (unsigned long long)b->flow_id);
     else if (!b->impi || strncmp(b->impi, users[f->user], strlen(users[f->user])) != 0)
         fault("gone of flow %llu is of %s", (unsigned long long)b->flow_id, b->impi ? b->impi : "(nobody)");
+    else if (!may_end(f) && !(model.n_shards > 1 && strstr(why, "another connection")))
+        fault("the binding of flow %llu ended without cause (%s)", (unsigned long long)f->id, why);
     if (f)
         unbind(f);
 }
@@ -440,7 +459,9 @@ static void op_reply(const struct op *op)
     bool removes = f->tx_kind == REG_EV_DEREGISTER || (f->tx_kind == REG_EV_REGISTER && (!contact || core_s == 0));
     if (f->tx_kind == REG_EV_REGISTER && !removes)
         bound(f, core_s);
+    model.removing = removes ? f : NULL;
     bench_answer(list[op->a % n], 200, headers);
+    model.removing = NULL;
     if (removes && f->bound)
         fault("flow %llu is bound still, whose binding the core has removed", (unsigned long long)f->id);
 }
@@ -481,10 +502,12 @@ static void op_revoke(const struct op *op)
         if (f->used && f->pending && !f->bound && f->tx_user == (int)(op->a % USERS))
             f->revoked = true;
     }
+    model.revoking = (int)(op->a % USERS);
     bench_on(op->b % model.n_shards);
     epc_reg_revoke(bench.reg, impi);
     bench_end_of_turn();
     bench_deliver();
+    model.revoking = -1;
     for (size_t i = 0; i < FLOWS_MAX; i++) {
         struct mflow *f = &model.flow[i];
         if (f->used && f->bound && f->user == (int)(op->a % USERS))
@@ -729,6 +752,7 @@ static void begin(size_t n_shards)
 {
     memset(&model, 0, sizeof model);
     model.n_shards = n_shards;
+    model.revoking = -1;
     model.gauge0 = epc_counter_read(EPC_C_REG_BINDINGS);
     model.unexpected0 = epc_counter_read(EPC_C_FSM_UNEXPECTED);
     bench.cfg.registration.max_flows_per_identity = MAX_PER_IDENTITY;
