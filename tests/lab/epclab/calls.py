@@ -3,6 +3,7 @@ import os
 import subprocess
 import threading
 
+from . import addresses
 from .checks import check_capture, check_leaks
 from .epcscf import ROOT
 from .ladder import ladders
@@ -96,6 +97,21 @@ def phone_calls_browser(lab):
     lab.settle()
 
 
+def browser_reconnects(lab):
+    """The browser's TCP connection is cut under a call: it comes back by itself, and the call goes on."""
+    before = lab.epcscf.metrics().get("sessions_rebound", 0)
+    script = Script("reconnect.mjs")
+    try:
+        check(script.wait_line("CUT"), "the call did not come up")
+        subprocess.run(["ss", "-K", "sport", "=", f":{addresses.WSS[1]}"], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    finally:
+        status = script.finish()
+    check(status == 0, "reconnect.mjs failed")
+    check(lab.epcscf.metrics().get("sessions_rebound", 0) == before + 1, "the call did not move")
+    lab.settle()
+
+
 def two_browsers(lab):
     check(Script("two-browsers.mjs", 180).finish() == 0, "two-browsers.mjs failed")
     lab.settle()
@@ -121,6 +137,7 @@ def run_calls(lab, ladder=True):
     run.run("token registration and call", browser_calls_phone, lab, "token-call.mjs")
     run.run("Digest registration and call", browser_calls_phone, lab, "digest-call.mjs")
     run.run("called by the RTP phone", phone_calls_browser, lab)
+    run.run("a call goes on over a new connection", browser_reconnects, lab)
     run.run("two browsers call each other with video", two_browsers, lab)
     if ladder:
         run.run("a ladder for each call", show, lab)
