@@ -18,8 +18,8 @@ def profile(impi, facts):
     """The subscriber's IMSSubscription (TS 29.228 Annex B and E)."""
     def identity(uri, barred=False):
         wild = ""
-        if re.search(r"!.*!", uri):  # IdentityType 2: Wildcarded IMPU... in the extensions
-            wild = ("<Extension><IdentityType>3</IdentityType>"
+        if re.search(r"!.*!", uri):  # 4 is WILDCARDED_IMPU
+            wild = ("<Extension><IdentityType>4</IdentityType>"
                     f"<Extension><Extension><WildcardedIMPU>{uri}</WildcardedIMPU></Extension>"
                     "</Extension></Extension>")
         return (f"<PublicIdentity>{'<BarringIndication>1</BarringIndication>' if barred else ''}"
