@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 from epclab import addresses as a
@@ -521,6 +522,25 @@ def wic_falls_silent(bench):
     bench.open.remove(wic)
 
 
+def calls_outlive_the_token(bench):
+    """Nobody renews the token: nothing new begins, the call goes on, and the connection ends with it."""
+    wic = bench.wic()
+    answer = wic.register_token(bench.good_token(exp=int(time.time()) + 33))
+    equal(answer.status, 200, f"REGISTER ({answer.first})")
+    _, call = bench.established(wic)
+
+    def refused():
+        answer = wic.final(wic.request("OPTIONS", PHONE, to=PHONE, routes=wic.service_route))
+        return answer.status == 401 and 'error="invalid_token"' in answer.get("WWW-Authenticate")
+    check(poll(refused, 45, every=1), "requests passed although the token had ended")
+    check(bench.lab.baresip.in_call(), "the call ended with the token")
+    bench.logged(r"token_over.*calls=kept")
+    equal(call.bye().status, 200, "BYE")
+    check(wic.wait_closed(10), "the connection stayed open")
+    equal(wic.ws.closed_with, 1008, "close code")
+    bench.open.remove(wic)
+
+
 def malformed_offer(bench):
     wic = bench.registered()
     for sdp in (b"v=0\r\nm=audio 5 UDP/TLS/RTP/SAVPF /\r\n", b"rubbish", b"v=0\r\n" * 50):
@@ -551,7 +571,7 @@ REGISTRATION = [both_forms_of_the_token, digest_end_to_end, rsa_token_is_good, e
 HANDSHAKE = [wrong_origin, no_subprotocol, garbage, not_registered]
 CALLS = [plain_call, spoofed_headers, caller_gives_up, phone_hangs_up, called_by_the_phone,
          called_after_it_left, wic_calls_wic, message_between_wics, options_between_wics,
-         malformed_offer, wic_falls_silent, wic_vanishes, call_goes_on_after_a_new_connection,
+         malformed_offer, calls_outlive_the_token, wic_falls_silent, wic_vanishes, call_goes_on_after_a_new_connection,
          phone_hangs_up_while_the_wic_is_away,
          wic_vanishes_while_ringing, gateway_gone, gateway_dies_mid_call]
 RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_silent, pcrf_slow, pcrf_aborts, pcrf_gone,
