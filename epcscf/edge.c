@@ -193,6 +193,7 @@ void epc_edge_drain(struct epc_edge *e)
 
 void epc_edge_reload(struct epc_edge *e)
 {
+    (void)!epc_wss_reload(e->wss); /* logged; the old certificate stays */
     epc_auth_reload(e->auth);
 }
 

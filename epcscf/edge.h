@@ -31,8 +31,8 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh,
 /** Stop accepting and release every call, with Reason; flows stay so that the BYEs can leave.
  *  Thread: the shard's. */
 void epc_edge_drain(struct epc_edge *e);
-/** Read or fetch again what may change at run time: the keys of the tokens' issuers. Thread: the
- *  shard's. */
+/** Read or fetch again what may change at run time: the keys of the tokens' issuers, the certificate
+ *  of the listener. Thread: the shard's. */
 void epc_edge_reload(struct epc_edge *e);
 /** Close every flow with 1001 and free all rooms. Thread: the shard's. NULL-safe. */
 void epc_edge_destroy(struct epc_edge *e);

@@ -62,3 +62,24 @@ enum epc_err epc_wss_setup_tls(SSL_CTX *ctx, const struct epc_cfg_wss *cfg)
     SSL_CTX_set_num_tickets(ctx, 1);
     return EPC_OK;
 }
+
+/* Into the vhost's own context: a handshake takes what the context has when it begins, and a connection
+ * keeps what it has begun with. Tried on the side before, so that a bad file changes nothing. */
+enum epc_err epc_wss_reload(struct epc_wss *w)
+{
+    EPC_ASSERT_OWNER(w->sh);
+    if (w->destroying)
+        return EPC_OK;
+    enum epc_err err = epc_wss_check_certificate(w->cfg);
+    if (err)
+        return err;
+    if (SSL_CTX_use_certificate_chain_file(w->tls, w->cfg->certificate) != 1 ||
+        SSL_CTX_use_PrivateKey_file(w->tls, w->cfg->key, SSL_FILETYPE_PEM) != 1) {
+        epc_log(EPC_LOG_ERROR, "wss", "msg=\"certificate not taken over; start again\" file=%s error=\"%s\"",
+                w->cfg->certificate, ERR_reason_error_string(ERR_peek_last_error()));
+        ERR_clear_error();
+        return EPC_EIO;
+    }
+    epc_log(EPC_LOG_INFO, "wss", "event=certificate-read file=%s", w->cfg->certificate);
+    return EPC_OK;
+}

@@ -188,6 +188,7 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         if (!w || epc_wss_setup_tls(user, w->cfg))
             return -1;
         w->tls_ready = true;
+        w->tls = user;
         return 0;
     case LWS_CALLBACK_WSI_CREATE:
         return w ? on_accepted(w, wsi) : 0;

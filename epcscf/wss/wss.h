@@ -38,6 +38,9 @@ struct epc_wss_handler {
 enum epc_err epc_wss_create(struct epc_wss **out, struct epc_shard *sh,
                             const struct epc_cfg_wss *cfg, const struct epc_wss_handler *h,
                             void *arg) EPC_MUST_CHECK;
+/** Read certificate and key again, from the same files: new connections get the new one, flows go on.
+ *  @return EPC_OK, EPC_EIO (not usable: the old one stays; logged), EPC_ENOMEM */
+enum epc_err epc_wss_reload(struct epc_wss *w) EPC_MUST_CHECK;
 /** Stop listening and close every flow with 1001. `closed` is called for each of them with
  *  EPC_FLOW_SHUTDOWN before this returns, and no handler afterwards; so destroy this before what the
  *  handler leads to. The close frames go out while the shard goes on (it is held for them). NULL-safe. */

@@ -88,6 +88,7 @@ struct epc_wss {
     void *arg;
     struct lws_vhost *vhost;
     bool tls_ready;
+    SSL_CTX *tls; /* the vhost's */
     struct epc_hash by_id, by_socket, sources;
     struct epc_flow *flows;
     unsigned n_flows;         /* with a socket, in any state */

@@ -325,6 +325,52 @@ static void bad_certificate_is_an_error(void **state)
     server_stop(&s);
 }
 
+static enum epc_err reload_result;
+static void reload(struct server *s, struct epc_flow *f)
+{
+    (void)f;
+    reload_result = epc_wss_reload(s->wss);
+}
+
+static bool shows(struct server *s, const char *name)
+{
+    struct ws c;
+    char cn[64] = "";
+    assert_int_equal(ws_dial(&c, s->port, 0, NULL), 0);
+    X509 *cert = SSL_get1_peer_certificate(c.ssl);
+    X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, cn, sizeof cn);
+    X509_free(cert);
+    ws_hang_up(&c);
+    return strcmp(cn, name) == 0;
+}
+
+static void new_certificate_without_a_break(void **state)
+{
+    (void)state;
+    struct server s;
+    struct ws c;
+    char buf[64];
+    size_t n;
+    server_defaults(&s);
+    server_start(&s, 0);
+    connect_ok(&c, &s);
+    assert_true(shows(&s, "localhost"));
+    assert_true(server_renew_certificate(false));
+    server_do(&s, reload);
+    assert_int_equal(reload_result, EPC_EIO);
+    assert_true(shows(&s, "localhost")); /* a bad file changes nothing */
+    assert_true(server_renew_certificate(true));
+    server_do(&s, reload);
+    assert_int_equal(reload_result, EPC_OK);
+    assert_true(shows(&s, "renewed"));
+    assert_true(ws_frame(&c, WS_FIN | WS_TEXT, "echo+", 5));
+    assert_int_equal(ws_read(&c, buf, sizeof buf, &n), WS_FIN | WS_TEXT);
+    assert_string_equal(buf, "+");
+    assert_int_equal(s.closed, 0);
+    ws_hang_up(&c);
+    server_stop(&s);
+}
+
 /* ---- messages ---- */
 static void messages_both_ways(void **state)
 {
@@ -646,6 +692,7 @@ int main(void)
         cmocka_unit_test(old_tls_is_refused),
         cmocka_unit_test(ticket_is_good_on_every_shard),
         cmocka_unit_test(bad_certificate_is_an_error),
+        cmocka_unit_test(new_certificate_without_a_break),
         cmocka_unit_test(messages_both_ways),
         cmocka_unit_test(too_big_is_1009),
         cmocka_unit_test(wrong_frames_end_the_flow),

@@ -8,17 +8,27 @@
 
 static char folder[] = "/tmp/epc-wss-XXXXXX", certificate[64], key[64];
 
-bool server_make_certificate(void)
+static bool make(const char *name)
 {
     char cmd[512];
+    snprintf(cmd, sizeof cmd,
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+             " -subj /CN=%s -keyout %s -out %s 2>/dev/null", name, key, certificate);
+    return system(cmd) == 0;
+}
+
+bool server_make_certificate(void)
+{
     if (!mkdtemp(folder))
         return false;
     snprintf(certificate, sizeof certificate, "%s/cert.pem", folder);
     snprintf(key, sizeof key, "%s/key.pem", folder);
-    snprintf(cmd, sizeof cmd,
-             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-             " -subj /CN=localhost -keyout %s -out %s 2>/dev/null", key, certificate);
-    return system(cmd) == 0;
+    return make("localhost");
+}
+
+bool server_renew_certificate(bool good)
+{
+    return good ? make("renewed") : truncate(certificate, 10) == 0;
 }
 
 void server_remove_certificate(void)

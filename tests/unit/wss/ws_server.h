@@ -31,6 +31,8 @@ struct server {
 
 /* Make certificate and key files in a fresh folder; returns false when openssl(1) is missing. */
 bool server_make_certificate(void);
+/* Another certificate into the same files; @p good false: no certificate at all. */
+bool server_renew_certificate(bool good);
 void server_remove_certificate(void);
 void server_defaults(struct server *s);
 /* Only the shard; for several servers at once, as all shards are created before the first starts. */
