@@ -163,6 +163,9 @@ def browser():
         passed, failed = passed + p, failed + f
     p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", "wwsf.py"), "--preset", "dev", "--browser",
                      "--var", os.path.join(TESTS, "lab", "var", "browser-wwsf"))
+    passed, failed = passed + p, failed + f
+    p, f = scenarios(os.path.join(TESTS, "lab", "networks.py"), "--preset", "dev", "--var",
+                     os.path.join(TESTS, "lab", "var", "networks"))
     return passed + p, failed + f
 
 

@@ -6,7 +6,7 @@ import path from 'node:path';
 import {scheduler} from 'node:timers/promises';
 import {chromium} from 'playwright-core';
 
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--use-fake-device-for-media-stream',
+export const FLAGS = ['--no-sandbox', '--disable-gpu', '--use-fake-device-for-media-stream',
   '--use-fake-ui-for-media-stream', '--ignore-certificate-errors', '--disable-quic',
   '--no-first-run', '--disable-background-networking', '--disable-component-update',
   '--disable-sync',
@@ -45,7 +45,8 @@ export async function until(ask, seconds, what) {
 }
 
 export class Phone {
-  static async open(user, page = PAGE) {
+  /** @param prepare what is to be done to the page before it is loaded */
+  static async open(user, page = PAGE, prepare = async () => {}) {
     const phone = new Phone();
     phone.user = user;
     phone.profile = fs.mkdtempSync(path.join(os.tmpdir(), 'epcscf-browser-'));
@@ -58,6 +59,7 @@ export class Phone {
     phone.page = phone.context.pages()[0] || await phone.context.newPage();
     phone.page.on('console', (m) => phone.console.push(`${m.type()}: ${m.text()}`));
     phone.page.on('pageerror', (e) => phone.console.push(`error: ${e.message}`));
+    await prepare(phone.page);
     await phone.page.goto(page);
     await phone.page.waitForFunction(() => Boolean(window.epcPhone), null, {timeout: 15000});
     // Every event that the page reports, in order, for waits that cannot miss one.

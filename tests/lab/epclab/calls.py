@@ -32,17 +32,24 @@ class Script:
     def __init__(self, name, seconds=120):
         self.lines = []
         self.changed = threading.Condition()
-        self.child = subprocess.Popen(["node", os.path.join(BROWSER, name)], cwd=BROWSER,
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        self.child = self.spawn(name)
         self.timer = threading.Timer(seconds, self.kill)
         self.timer.start()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
+    def spawn(self, name):
+        return subprocess.Popen(["node", os.path.join(BROWSER, name)], cwd=BROWSER,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def heard(self, line):
+        """For scripts that ask for something: each line as it comes."""
+
     def _read(self):
         for line in self.child.stdout:
             print("    " + line.rstrip(), flush=True)
+            self.heard(line.rstrip())
             with self.changed:
                 self.lines.append(line.rstrip())
                 self.changed.notify_all()

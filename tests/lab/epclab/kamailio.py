@@ -32,6 +32,7 @@ class Kamailio(Component):
     def __init__(self, var):
         super().__init__(var)
         self.rpc_path = os.path.join(self.dir, "rpc.sock")
+        self.min_expires_s = 30
 
     def ports(self):
         return [("udp", *a.CORE), ("tcp", *a.CORE)]
@@ -54,7 +55,8 @@ class Kamailio(Component):
             "CORE_IP_RE": a.CORE[0].replace(".", "[.]"), "PHONE_IP": a.PHONE[0],
             "PHONE_PORT": a.PHONE[1], "EPCSCF_IP": a.EPCSCF_CORE[0],
             "MPATH": (modules or ["/usr/lib/kamailio/modules"])[0],
-            "RPC_SOCKET": self.rpc_path, "SUBSCRIBERS": self._subscribers()})
+            "RPC_SOCKET": self.rpc_path, "SUBSCRIBERS": self._subscribers(),
+            "MIN_EXPIRES": self.min_expires_s})
         self.config = os.path.join(self.dir, "kamailio.cfg")
         with open(self.config, "w") as f:
             f.write(text)

@@ -38,11 +38,13 @@ async function request(method, path, body) {
   return response.status === 204 ? null : response.json();
 }
 
-export const login = (user, password, plmn) =>
-  request('POST', '/api/login', plmn ? {user, password, plmn} : {user, password});
+/** What of {serving, home} is known; the WWSF refuses empty ones. */
+const told = (where) => Object.fromEntries(Object.entries(where).filter(([, plmn]) => plmn));
+
+export const login = (user, password, where) =>
+  request('POST', '/api/login', {user, password, ...told(where)});
+export const refresh = (where) => request('POST', '/api/token', told(where));
 /** An identity of the pool, without log-in. */
-export const guest = (plmn) => request('POST', '/api/guest', plmn ? {plmn} : {});
-export const refresh = (plmn) => request('POST', '/api/token', plmn ? {plmn} : {});
+export const guest = (where) => request('POST', '/api/guest', told(where));
 export const logout = () => request('POST', '/api/logout', {});
-export const config = (plmn) =>
-  request('GET', `/api/config${plmn ? `?plmn=${encodeURIComponent(plmn)}` : ''}`);
+export const config = (where) => request('GET', `/api/config?${new URLSearchParams(told(where))}`);

@@ -41,8 +41,9 @@ render();
  * window.epcPhone: the phone for automated tests. Methods give promises; they are refused with an
  * Error whose message is what the page would tell a user (and `status`: the HTTP or SIP status).
  *
- *   login(user, password, {plmn})       log in at the WWSF; gives the profile, token included
- *   guest({plmn})                       an identity of the pool, without log-in; gives the profile
+ *   login(user, password, {plmn, home}) log in at the WWSF; gives the profile, token included. The
+ *                                       networks are else those of the page's address, ?plmn=&home=
+ *   guest({plmn, home})                 an identity of the pool, without log-in; gives the profile
  *   registerWithToken()                 after login(): register with its token; gives the identity
  *   registerWithDigest({impi, impu, password, plmn})   no log-in needed
  *   registerRaw({token, impu, plmn})    register with any token, even a broken one

@@ -3,12 +3,14 @@ import JsSIP from 'jssip';
 import * as api from './api.js';
 import {Call} from './call.js';
 import {Emitter} from './emitter.js';
-import {SipSocket} from './socket.js';
+import {SipSocket, answers} from './socket.js';
 import {connectionLost, mask, registrationFailure, summarise} from './words.js';
 
 const UNREGISTER_MS = 4000;
 const LADDER_MAX = 400;
 const RECONNECT_MAX_S = 20;
+const REDIRECTS_MAX = 3;
+const RETURN_S = 300;
 
 export class RegistrationError extends Error {
   constructor(message, status) {
@@ -28,6 +30,20 @@ function instanceId() {
   return id;
 }
 
+/** The UE's networks, as whoever opened the page says: ?plmn=262-01 (or serving), &home=310-260.
+ * What is no PLMN is left out: the page has to work all the same. */
+function networks() {
+  const q = new URLSearchParams(location.search);
+  const read = (text) => (/^\d{3}(-?\d{2,3})?$/.test(text ?? '') ? text : '');
+  return {serving: read(q.get('serving') ?? q.get('plmn')), home: read(q.get('home'))};
+}
+
+/** host:port of a URL, with the port that its scheme has if it names none. */
+function authority(url) {
+  const {host, port} = new URL(url);
+  return (port ? host : `${host}:443`).toLowerCase();
+}
+
 export class Phone extends Emitter {
   /** What the WWSF gave at log-in, or null. */
   profile = null;
@@ -45,7 +61,9 @@ export class Phone extends Emitter {
   ladder = [];
   #ua = null;
   #calls = new Map();
-  #plmn = '';
+  #where = networks();
+  #attempt = null; // what #register() was called with: for another eP-CSCF, or the same later
+  #returnTimer = 0;
   #refreshTimer = 0;
   #retriedToken = false;
 
@@ -59,21 +77,32 @@ export class Phone extends Emitter {
 
   // ---- log-in ------------------------------------------------------------------------------------
 
-  async login(user, password, {plmn = ''} = {}) {
-    this.#keep(await api.login(user, password, plmn), plmn);
+  /** @param options.plmn the serving network, @param options.home the user's own */
+  async login(user, password, options) {
+    const where = this.#there(options);
+    this.#keep(await api.login(user, password, where), where);
     return this.profile;
   }
 
   /** Without log-in: with an identity that the WWSF lends for a while. */
-  async guest({plmn = ''} = {}) {
-    this.#keep(await api.guest(plmn), plmn);
+  async guest(options) {
+    const where = this.#there(options);
+    this.#keep(await api.guest(where), where);
     return this.profile;
+  }
+
+  get servingNetwork() {
+    return this.#where.serving;
+  }
+
+  #there({plmn = this.#where.serving, home = this.#where.home} = {}) {
+    return {serving: plmn, home};
   }
 
   /** Go on with the session of an earlier visit, if its cookie still holds. */
   async restore() {
     try {
-      this.#keep(await api.refresh(''), '');
+      this.#keep(await api.refresh(this.#where), this.#where);
       return true;
     } catch {
       return false;
@@ -88,9 +117,9 @@ export class Phone extends Emitter {
     await api.logout();
   }
 
-  #keep(profile, plmn) {
+  #keep(profile, where) {
     this.profile = profile;
-    this.#plmn = plmn;
+    this.#where = where;
     this.#planRefresh();
     this.#changed();
   }
@@ -108,7 +137,7 @@ export class Phone extends Emitter {
     if (!this.profile) return false;
     const before = this.profile;
     try {
-      this.#keep(await api.refresh(this.#plmn), this.#plmn);
+      this.#keep(await api.refresh(this.#where), this.#where);
     } catch (error) {
       if (error.status === 401) {
         this.trouble = 'Your log-in has ended. Log in again.';
@@ -145,8 +174,8 @@ export class Phone extends Emitter {
     });
   }
 
-  async registerWithDigest({impi, impu, password, plmn = this.#plmn}) {
-    const place = await api.config(plmn);
+  async registerWithDigest({impi, impu, password, plmn, home}) {
+    const place = await api.config(this.#there({plmn, home}));
     const uri = this.#identity(impu || impi, place.home_domain);
     const privateId = impi || uri.replace(/^sip:/, '');
     return this.#register('digest', place, {
@@ -157,8 +186,8 @@ export class Phone extends Emitter {
   }
 
   /** Any token, even a broken one, for tests of the eP-CSCF's answers. */
-  async registerRaw({token, impu, plmn = this.#plmn}) {
-    const place = await api.config(plmn);
+  async registerRaw({token, impu, plmn, home}) {
+    const place = await api.config(this.#there({plmn, home}));
     const uri = this.#identity(impu || this.profile?.impus[0] || 'nobody', place.home_domain);
     return this.#register('raw', place,
       {impu: uri, settings: {authorization_jwt: `Bearer ${token}`}});
@@ -167,6 +196,7 @@ export class Phone extends Emitter {
   async unregister() {
     const ua = this.#ua;
     this.trouble = '';
+    clearTimeout(this.#returnTimer);
     if (!ua) return;
     this.#ua = null;
     for (const call of this.#calls.values()) call.hangup();
@@ -195,7 +225,8 @@ export class Phone extends Emitter {
     return `sip:${t.includes('@') ? t : `${t}@${domain}`}`;
   }
 
-  async #register(mode, place, {impu, settings, privateId = ''}) {
+  async #register(mode, place, who, redirects = 0) {
+    const {impu, settings, privateId = ''} = who;
     await this.unregister();
     if (!place.epcscf.length) throw new RegistrationError('The web server names no eP-CSCF.', 0);
     this.mode = mode;
@@ -204,6 +235,7 @@ export class Phone extends Emitter {
     this.registration = 'registering';
     this.connection = 'connecting';
     this.#retriedToken = false;
+    this.#attempt = {mode, place, who, redirects};
     // Weights keep the server's order; without them JsSIP chooses at random.
     const sockets = place.epcscf.map((url, i) => ({
       socket: new SipSocket(url, (dir, text) => this.#saw(dir, text)),
@@ -243,6 +275,11 @@ export class Phone extends Emitter {
       }));
       ua.on('unregistered', mine(() => this.#unregistered()));
       ua.on('registrationFailed', mine(async ({response, cause}) => {
+        const next = response?.status_code === 305 ? this.#redirection(response) : null;
+        if (next) {
+          resolve(this.#register(next.mode, next.place, next.who, next.redirects));
+          return;
+        }
         if (await this.#mendToken(ua, response)) return;
         this.#registrationFailed(response, cause);
         reject(new RegistrationError(this.trouble, response?.status_code ?? 0));
@@ -286,7 +323,44 @@ export class Phone extends Emitter {
     this.trouble = '';
     this.#retriedToken = false;
     this.emit('registered', {impu: this.impu, mode: this.mode, status: response?.status_code ?? 200});
+    this.#planReturn();
     this.#changed();
+  }
+
+  // 305 Use Proxy: to an eP-CSCF that the WWSF has named, never blindly to another.
+  #redirection(response) {
+    const {mode, place, who, redirects} = this.#attempt;
+    const uri = response.parseHeader('contact')?.uri;
+    const host = uri ? `${uri.host}:${uri.port ?? 443}`.toLowerCase() : '';
+    const url = (place.known ?? []).find((known) => authority(known) === host);
+    if (!url || redirects >= REDIRECTS_MAX) {
+      this.#note(url ? 'Sent from one eP-CSCF to the next too often.'
+        : `Not followed: sent to ${host || 'nowhere'}, which the web server does not know.`);
+      return null;
+    }
+    this.#note(`Sent on to ${url}`);
+    return {mode, place: {...place, epcscf: [url]}, who, redirects: redirects + 1};
+  }
+
+  // Registered with a later choice because an earlier one did not answer: back to it once it does.
+  #planReturn() {
+    clearTimeout(this.#returnTimer);
+    const {place} = this.#attempt;
+    if (place.epcscf.indexOf(this.url) > 0)
+      this.#returnTimer = setTimeout(() => this.#return(this.#ua), (place.ttl_s ?? RETURN_S) * 1000);
+  }
+
+  async #return(ua) {
+    const {mode, place, who} = this.#attempt;
+    const free = () => this.#ua === ua && this.registration === 'registered' && this.#calls.size === 0;
+    if (free() && await answers(place.epcscf[0]) && free()) {
+      this.#note(`Back to ${place.epcscf[0]}`);
+      const now = mode === 'token' && this.profile
+        ? {...who, settings: {...who.settings, authorization_jwt: `Bearer ${this.profile.token}`}} : who;
+      this.#register(mode, place, now).catch((error) => this.#note(error.message));
+    } else if (this.#ua === ua && ua) {
+      this.#planReturn();
+    }
   }
 
   #unregistered() {

@@ -86,3 +86,19 @@ export class SipSocket {
     this.ondisconnect(error, code, reason);
   }
 }
+
+/** Does that eP-CSCF take connections? Never more than a try: nothing is sent. */
+export function answers(url) {
+  return new Promise((resolve) => {
+    const ws = new WebSocket(url, 'sip');
+    const end = (is) => {
+      clearTimeout(limit);
+      ws.onopen = ws.onclose = null;
+      ws.close();
+      resolve(is);
+    };
+    const limit = setTimeout(() => end(false), CONNECT_MS);
+    ws.onopen = () => end(true);
+    ws.onclose = () => end(false);
+  });
+}

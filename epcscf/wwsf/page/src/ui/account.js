@@ -32,13 +32,14 @@ export class Account {
     for (const radio of form.elements.mode) radio.addEventListener('change', () => this.#chosen());
     $('guest').onclick = () => this.#guest(form);
     // Offered only where the server lends identities; without an answer there is nothing to offer.
-    api.config('').then((place) => {
+    api.config({}).then((place) => {
       this.#guests = Boolean(place.guests);
       this.#chosen();
     }).catch(() => {});
     $('register').onclick = () => this.#do(() => this.#registerAgain());
     $('unregister').onclick = () => this.#do(() => phone.unregister());
     $('logout').onclick = () => this.#do(() => this.#logout());
+    form.elements.plmn.value = phone.servingNetwork;
     this.#chosen();
   }
 
