@@ -89,6 +89,10 @@ tokens:
       audience: {audience}
       scope: sip
       wwsfs: [{other_wwsf}]
+  pools:
+    - wwsf: {other_wwsf}
+      impi_range: "guest{{00-99}}@{domain}"
+      impu_range: "sip:guest{{00-99}}@{domain}"
 media:
   gateway: rtpengine
   rtpengine: ["{ng[0]}:{ng[1]}"]
@@ -368,6 +372,34 @@ def replayed_token(bench):
     # On a flow that is another's already.
     other = bench.registered("bob")
     equal(other.register_token(jwt, impu="sip:alice@ims.test").status, 403, "a bound flow")
+
+
+def identity_of_a_pool(bench):
+    """TS 33.203 X.4.1: a pool is one WWSF's, lent in pairs; and that WWSF has nothing else to grant."""
+    rsa = bench.node.certs.path("rsa-key.pem")
+
+    def theirs(n, impu, **changes):
+        return tokens.sign(tokens.claims("bob", iss=OTHER_ISSUER, azp=OTHER_WWSF, impi=f"guest{n}@ims.test",
+                                         impu=impu, **changes), "RS256", rsa, OTHER_KID)
+
+    def tried(jwt, impu, **ws):
+        wic = bench.wic(**ws)
+        status = wic.register_token(jwt, impu=impu).status
+        if status != 200:
+            bench.nothing_at_core(wic.reg_call_id)
+        return status
+    guest, other = "sip:guest07@ims.test", "sip:guest08@ims.test"
+    ours = bench.token(impi="guest07@ims.test", impu=[guest])
+    equal(tried(ours, guest), 403, "a pool's identity granted by another WWSF")
+    for jwt, impu in ((theirs("07", [other]), other), (theirs("07", [guest, other]), guest),
+                      (theirs("100", ["sip:guest100@ims.test"]), "sip:guest100@ims.test"),
+                      (theirs("07", ["sip:alice@ims.test"]), "sip:alice@ims.test"),
+                      (tokens.sign(tokens.claims("alice", iss=OTHER_ISSUER, azp=OTHER_WWSF), "RS256", rsa, OTHER_KID),
+                       "sip:alice@ims.test")):
+        equal(tried(jwt, impu, origin=OTHER_ORIGIN), 403, f"the pool's WWSF grants {impu}")
+    equal(tried(theirs("07", [guest]), guest), 403, "from a page that is not the pool's")
+    bench.counted("auth_tokens_forbidden", 7)
+    equal(tried(theirs("07", [guest]), guest, origin=OTHER_ORIGIN), 200, "the right one")
 
 
 # ---- handshakes --------------------------------------------------------------------------------------
@@ -842,7 +874,7 @@ def guesses_that_go_on(bench):
 
 
 ATTACKS = (algorithm_confusion, unsigned_tokens, key_of_another_issuer, kid_tricks, duplicate_members,
-           claims_with_line_ends, huge_tokens, replayed_token, guesses_that_go_on, foreign_origins,
+           claims_with_line_ends, huge_tokens, replayed_token, identity_of_a_pool, guesses_that_go_on, foreign_origins,
            slow_handshakes, connections_in_great_number, forged_trusted_headers, integrity_from_the_wic,
            third_party_register, routes_to_elsewhere, smuggling_small, smuggling_large,
            two_messages_in_one_frame, header_floods, huge_headers, line_ends_in_fields, nul_octets,
