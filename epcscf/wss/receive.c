@@ -1,4 +1,8 @@
-/* Frames from the peer to whole messages: RFC 6455 5.4, RFC 7118 5. */
+/* Frames from the peer to whole messages: RFC 6455 5.4, RFC 7118 5.
+ *
+ * A client's frames have to be masked (RFC 6455 5.1); lws unmasks what is masked, takes what is not, and
+ * tells nobody which it was. Masking protects intermediaries that would take frames for HTTP (RFC 6455
+ * 10.3): behind TLS there is none. */
 #include "wss/wss_priv.h"
 
 #include <stdlib.h>

@@ -90,8 +90,13 @@ static void handshakes_and_refusals(void **state)
                                  "Sec-WebSocket-Version: 13\r\n\r\n", NULL), 400);
     assert_int_equal(try_request(&s, HEAD "Upgrade: websocket\r\n" KEY
                                  "Sec-WebSocket-Version: 13\r\n\r\n", NULL), 400);
-    assert_true(server_wait(&s, &s.closed, 3));
-    assert_int_equal(s.opened, 3);
+    /* one of those offered, and no other, comes back */
+    assert_int_equal(try_request(&s, "GET /sip HTTP/1.1\r\nHost: x\r\nOrigin: " ORIGIN "\r\n"
+                                 "Sec-WebSocket-Protocol: msrp, sip, xmpp\r\nConnection: Upgrade\r\n"
+                                 "Upgrade: websocket\r\n" KEY "Sec-WebSocket-Version: 13\r\n\r\n",
+                                 "Sec-WebSocket-Protocol: sip\r\n"), 101);
+    assert_true(server_wait(&s, &s.closed, 4));
+    assert_int_equal(s.opened, 4);
     server_stop(&s);
 }
 
