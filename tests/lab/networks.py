@@ -19,6 +19,7 @@ from epclab.calls import BROWSER, Script, install_driver
 from epclab.certs import Certificates
 from epclab.lab import DEFAULT_VAR, Lab, LabError
 from epclab.runner import Runner, check
+from cli import explain
 
 SECONDS = 60
 PLMN_A, PLMN_B = "262-01", "310-260"
@@ -155,7 +156,7 @@ def plans(options, nets):
     plan_b = dict(common, **{
         f"jwks_file: {var_b}/epcscf/wwsf-jwks.json\n      algorithms": f"jwks_file: {var_a}/epcscf/wwsf-jwks.json\n"
                                                                        "      algorithms",
-        "flow_loss_grace_ms: 1000\n": "flow_loss_grace_ms: 1000\n  redirect:\n"
+        "\nregistration:\n": "\nregistration:\n  redirect:\n"
         f'    - {{plmn: {PLMN_A}, url: "{url_a}"}}\n    - {{plmn: 208-01, url: "wss://10.233.0.1:8443/ws"}}\n'})
     shared = {"preset": options.preset, "certs": certs, "ips": [nets.ip_a, nets.ip_b]}
     return (dict(shared, var=var_a, overrides=plan_a), dict(shared, var=var_b, overrides=plan_b),
@@ -215,4 +216,9 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except LabError as e:
+        explain(e)
+        print("0 passed, 1 failed", flush=True)
+        sys.exit(1)
