@@ -1,4 +1,4 @@
-/* Which identities a registered user may assert (TS 24.229 5.2.6.3, TS 23.003 13.4B). */
+/* Which identities a registered user may assert (TS 24.229 5.2.6.3, TS 23.003 13.4A). */
 #include "registration/registration.h"
 
 #include <ctype.h>

@@ -299,7 +299,7 @@ def barred_identity(bench):
 
 
 def wildcarded_identity(bench):
-    """Whatever matches the expression between the marks (TS 23.003 13.4B) may be asserted."""
+    """Whatever matches the expression between the marks (TS 23.003 13.4A) may be asserted."""
     wic = bench.registered()
     equal(asserted(bench, wic, "sip:alice-77@ims.test"), "sip:alice-77@ims.test",
           "asserted for an identity of the wildcard")
