@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The WWSF over HTTPS, asked as browsers and as attackers ask it. test_http.py PATH-OF-wwsf_server"""
 import base64
+import hashlib
 import http.client
 import json
 import os
@@ -96,8 +97,9 @@ class Server:
         shutil.rmtree(self.dir)
         return self.process.returncode, dict(line.split() for line in out.splitlines()), text
 
-    def connect(self):
-        return http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls, timeout=10)
+    def connect(self, source="127.0.0.1", timeout=10):
+        return http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls, timeout=timeout,
+                                           source_address=(source, 0))
 
     def ask(self, method, path, body=None, headers=None, connection=None):
         """(status, headers, body)"""
@@ -510,6 +512,44 @@ class Accounts(Case):
         self.assertEqual(self.s.tool("user", "ad")[0], 64)
         self.assertEqual(self.s.tool("user", "add")[0], 64)
         self.assertIn("user add", self.s.tool("help")[1])
+
+
+class Crowd(Case):
+    def setUp(self):
+        """Passwords that cost a multiple of the usual, so that the threads cannot keep up."""
+        usual, salt = Server.hashes, bytes(range(16))
+        Server.hashes = {n: "scrypt$32768$8$1$" + salt.hex() + "$" +
+                         hashlib.scrypt(f"{n}-pass".encode(), salt=salt, n=32768, r=8, p=1, maxmem=2 ** 27,
+                                        dklen=32).hex() for n in usual}
+        try:
+            super().setUp()
+        finally:
+            Server.hashes = usual
+
+    def test_too_many_at_once(self):
+        """From many addresses, on many accounts: what cannot wait gets 503; the page goes on meanwhile."""
+        answers, lock = [], threading.Lock()
+
+        def one(i):
+            c = self.s.connect(f"127.0.1.{i + 1}", 90)
+            a = self.s.post("/api/login", {"user": f"user{i}", "password": "x"}, connection=c)
+            c.close()
+            with lock:
+                answers.append(a)
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(50)]
+        for t in threads:
+            t.start()
+        self.assertEqual(self.s.ask("GET", "/api/config")[0], 200)
+        self.assertLess(len(answers), 50)  # asked and answered before they were all through
+        for t in threads:
+            t.join()
+        found = {status: sum(a[0] == status for a in answers) for status in (401, 503)}
+        self.assertEqual(sum(found.values()), 50, [a[0] for a in answers])
+        self.assertGreaterEqual(found[401], 32)
+        self.assertGreater(found[503], 0)
+        for status, headers, _ in answers:
+            if status == 503:
+                self.assertGreaterEqual(int(headers["Retry-After"]), 1)
 
 
 class Pool(Case):
