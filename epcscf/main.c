@@ -417,6 +417,8 @@ int main(int argc, char **argv)
             break;
         } else if (strcmp(argv[i], "--version") == 0)
             return puts("epcscf " EPC_VERSION) < 0;
+        else if (strcmp(argv[i], "--help") == 0)
+            return fputs(usage, stdout) < 0;
         else if (strcmp(argv[i], "--config-reference") == 0)
             return epc_config_reference(stdout), 0;
         else if (strcmp(argv[i], "--header-policy") == 0)
