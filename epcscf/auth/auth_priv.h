@@ -6,7 +6,7 @@
 #include <openssl/evp.h>
 
 #include "auth/auth.h"
-#include "auth/http.h"
+#include "fetch/fetch.h"
 
 /** Longer tokens are refused unread. */
 #define EPC_TOKEN_MAX_OCTETS 8192
@@ -73,19 +73,6 @@ void epc_jwt_clear(struct epc_jwt *t);
 bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key);
 const char *epc_jwt_alg_name(enum epc_jwt_alg alg);
 enum epc_jwt_alg epc_jwt_alg_of(const char *name);
-
-/* ---- work that may block ----------------------------------------------------------------------- */
-
-struct epc_work;
-struct epc_work_fns {
-    void (*run)(void *job);     /**< on a thread of its own */
-    void (*done)(void *job);    /**< on the shard's, unless cancelled */
-    void (*discard)(void *job); /**< last of all, on any thread */
-};
-/** @param job takes, on EPC_OK. @param[out] out valid until done() or epc_work_cancel(). */
-enum epc_err epc_work_start(struct epc_work **out, struct epc_shard *sh,
-                            const struct epc_work_fns *fns, void *job) EPC_MUST_CHECK;
-void epc_work_cancel(struct epc_work *w); /**< done() will not run; NULL-safe */
 
 /* ---- revocation -------------------------------------------------------------------------------- */
 

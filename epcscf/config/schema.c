@@ -245,7 +245,7 @@ static const struct cfg_key main_keys[] = {
     {"registration.authorization_entity", CFG_STRING, AT(registration.authorization_entity),
      .def_note = "not sent", .help = "the WAF's identity"},
     {"registration.flow_loss_grace_ms", CFG_U32, AT(registration.flow_loss_grace_ms), .min = 0,
-     .max = 600000, .unit = "ms", .def = "5000",
+     .max = 600000, .unit = "ms", .def = "15000",
      .help = "how long a registration, and the calls that are up, outlive their connection"},
     {"registration.reg_event", CFG_BOOL, AT(registration.reg_event), .def = "false",
      .help = "subscribe at the core to the registration state of each user (TS 24.229 5.2.3), so that "

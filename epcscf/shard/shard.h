@@ -88,6 +88,21 @@ enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
  *  (info.port = CONTEXT_PORT_NO_LISTEN): only then do connections never cross over. */
 void epc_shard_unlisten(struct epc_shard *sh, struct lws_vhost *vhost);
 
+/* ---- work that may block ------------------------------------------------------------------------- */
+
+struct epc_work;
+struct epc_work_fns {
+    void (*run)(void *job);     /**< on a thread of its own */
+    void (*done)(void *job);    /**< on the shard's, unless cancelled */
+    void (*discard)(void *job); /**< last of all, on any thread */
+};
+/** Slow work (files, name look-ups) that must not hold up the shard; called on its thread.
+ *  @param job takes, on EPC_OK. @param[out] out valid until done() or epc_work_cancel().
+ *  @return EPC_OK, EPC_ENOMEM, EPC_EIO (no thread to be had) */
+enum epc_err epc_work_start(struct epc_work **out, struct epc_shard *sh,
+                            const struct epc_work_fns *fns, void *job) EPC_MUST_CHECK;
+void epc_work_cancel(struct epc_work *w); /**< done() will not run; NULL-safe */
+
 /* ---- timers: embedded in their owner, cost O(1), millisecond resolution ---------------------- */
 
 struct epc_timer;

@@ -2,7 +2,7 @@
 #ifndef EPC_WWSF_CHOICE_H
 #define EPC_WWSF_CHOICE_H
 
-#include "auth/http.h"
+#include "fetch/fetch.h"
 #include "config/config.h"
 #include "shard/shard.h"
 

@@ -1,7 +1,7 @@
-/* Inside auth/: an HTTP client for a few fixed URLs on the shard's own loop. Nothing blocks, redirects
+/* Door of fetch/: an HTTP client for a few fixed URLs on the shard's own loop. Nothing blocks, redirects
  * are not followed, answers are bounded in size and time, certificates and names are checked. */
-#ifndef EPC_AUTH_HTTP_H
-#define EPC_AUTH_HTTP_H
+#ifndef EPC_FETCH_H
+#define EPC_FETCH_H
 
 #include "shard/shard.h"
 

@@ -1,6 +1,6 @@
 /* Work that may block (files, name look-ups) on a thread of its own, with its result on the shard. A
  * thread can outlive the shard when the system keeps it waiting: whoever lets go last frees the job. */
-#include "auth/auth_priv.h"
+#include "shard/shard.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -37,7 +37,7 @@ static void on_done(struct epc_shard *sh, void *arg)
 static void *work_main(void *arg)
 {
     struct epc_work *w = arg;
-    epc_log_thread("auth");
+    epc_log_thread("work");
     w->fns->run(w->job);
     pthread_mutex_lock(&w->mutex);
     bool posted = w->sh && epc_shard_post(w->sh, on_done, w) == EPC_OK;

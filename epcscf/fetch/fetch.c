@@ -4,9 +4,7 @@
  *
  * A request ends in three steps: the outcome is noted (often inside lws's callback), a timer delivers it
  * outside of any callback, and then the connection, which no longer knows the request, is killed. */
-#include "auth/http.h"
-
-#include "auth/auth_priv.h"
+#include "fetch/fetch.h"
 
 #include <libwebsockets.h>
 #include <netdb.h>
@@ -486,7 +484,7 @@ static bool open_tls(struct epc_endpoint *ep, const char *ca_file)
                           : SSL_CTX_set_default_verify_paths(ep->ssl);
     if (named == 1 && trusted == 1 && SSL_CTX_set_min_proto_version(ep->ssl, TLS1_2_VERSION) == 1)
         return true;
-    epc_log(EPC_LOG_ERROR, "auth", "event=http_refused url=\"%s\" ca_file=\"%s\" reason=\"%s\"", ep->url,
+    epc_log(EPC_LOG_ERROR, "fetch", "event=http_refused url=\"%s\" ca_file=\"%s\" reason=\"%s\"", ep->url,
             ca_file ? ca_file : "", trusted == 1 ? "TLS context refused" : "no usable CA certificate in it");
     ERR_clear_error();
     return false;
@@ -531,7 +529,7 @@ static bool open_vhost(struct epc_endpoint *ep)
     info.finalize_arg = ep;
     ep->vhost = lws_create_vhost(epc_shard_lws(ep->sh), &info);
     if (!ep->vhost)
-        epc_log(EPC_LOG_ERROR, "auth", "event=http_refused url=\"%s\" reason=\"lws_create_vhost\"", ep->url);
+        epc_log(EPC_LOG_ERROR, "fetch", "event=http_refused url=\"%s\" reason=\"lws_create_vhost\"", ep->url);
     return ep->vhost != NULL;
 }
 
