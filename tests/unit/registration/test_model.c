@@ -5,6 +5,7 @@
 #include "harness.h"
 
 #include "registration/roll_priv.h"
+#include "sip/sip_priv.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ uint64_t __wrap_epc_hash_bytes(const void *p, size_t n)
 
 #define OPS_LIST(X)                                                                                \
     X(TOKEN, 24) X(DIGEST, 8) X(ANSWERED, 6) X(LEAVE, 4) X(QUERY, 2) X(BAD, 2) X(REPLY, 40)        \
-    X(SILENCE, 3) X(CLOSE, 6) X(OPEN, 20) X(TIME, 10) X(MAIL, 8) X(REVOKE, 1) X(CHECK, 5) X(CALL, 3)
+    X(SILENCE, 3) X(CLOSE, 6) X(OPEN, 20) X(TIME, 10) X(MAIL, 8) X(REVOKE, 1) X(CHECK, 5) X(CALL, 3) X(NOTIFY, 6)
 enum op_kind {
 #define X(id, weight) OP_##id,
     OPS_LIST(X)
@@ -112,6 +113,13 @@ static struct {
     uint64_t made, gone, moved; /* bindings */
     const struct mflow *removing; /* the core says that it has no binding of this one's */
     int revoking;                 /* user, or -1 */
+    int ended_user, ended_instance; /* the core's NOTIFY ends this one's; user -1: nobody's */
+    struct msub {                 /* the node's own subscription to a user's registrations */
+        bool known;
+        char call_id[80], tag[40];
+        unsigned cseq, version;
+    } sub[USERS];
+    uint64_t notified, ended, shortened;
     char fault[400];
 } model;
 
@@ -171,7 +179,7 @@ static bool may_end(const struct mflow *f)
 {
     uint64_t now = epc_now_ms();
     if (now >= f->expires_ms || (!f->open && now >= f->lost_ms + GRACE_MS) || model.removing == f ||
-        model.revoking == f->user)
+        model.revoking == f->user || (model.ended_user == f->user && model.ended_instance == f->instance))
         return true;
     for (size_t i = 0; i < FLOWS_MAX; i++) {
         const struct mflow *o = &model.flow[i];
@@ -218,6 +226,8 @@ static bool on_token_end(void *arg, uint64_t flow_id)
     (void)arg;
     return f && f->busy;
 }
+
+static void look(bool quiet);
 
 /* ---- what a step does ----------------------------------------------------------------------- */
 
@@ -429,6 +439,106 @@ static void bound(struct mflow *f, uint64_t core_s)
     }
 }
 
+static bool copy_part(char *to, size_t size, const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    size_t n = at ? strcspn(at + strlen(name), "\r\n;") : 0;
+    if (n == 0 || n >= size)
+        return false;
+    memcpy(to, at + strlen(name), n);
+    to[n] = 0;
+    return true;
+}
+
+static void note_subscription(const char *text)
+{
+    for (int u = 0; u < USERS; u++) {
+        char to[64];
+        snprintf(to, sizeof to, "\r\nTo: <sip:%s@ims.test>", users[u]);
+        if (!strstr(text, to))
+            continue;
+        struct msub *s = &model.sub[u], old = *s;
+        s->known = copy_part(s->call_id, sizeof s->call_id, text, "\r\nCall-ID: ") &&
+                   copy_part(s->tag, sizeof s->tag, text, ";tag=") && !strstr(text, "\r\nExpires: 0\r\n");
+        if (!old.known || strcmp(old.call_id, s->call_id) != 0)
+            s->cseq = s->version = 0;
+    }
+}
+
+static int send_notify(int user, const char *body)
+{
+    static unsigned branch;
+    char text[3072], impi[64];
+    struct msub *s = &model.sub[user];
+    snprintf(impi, sizeof impi, "%s@ims.test", users[user]);
+    snprintf(text, sizeof text,
+             "NOTIFY sip:127.0.0.41:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.3:6060;branch=z9hG4bKm%u\r\n"
+             "From: <sip:%s>;tag=core\r\nTo: <sip:127.0.0.41:5060>;tag=%s\r\nCall-ID: %s\r\nCSeq: %u NOTIFY\r\n"
+             "Contact: <sip:scscf@127.0.0.3:6060>\r\nEvent: reg\r\nSubscription-State: active;expires=7200\r\n"
+             "Content-Type: application/reginfo+xml\r\nContent-Length: %zu\r\n\r\n%s",
+             ++branch, impi, s->tag, s->call_id, ++s->cseq, strlen(body), body);
+    struct epc_reg *home = bench.regs[reg_home(bench.regs[0], impi)];
+    size_t in = bench_request(0, text);
+    bench_last_in()->leg = EPC_LEG_CORE;
+    epc_reg_notify(home, bench_last_in());
+    bench_end_of_turn();
+    bench_deliver();
+    if (!bench.in[in].released)
+        fault("a NOTIFY is not answered");
+    return bench.in[in].status;
+}
+
+/* The core says what has become of one contact; or says it late, or says rubbish. */
+static void op_notify(const struct op *op)
+{
+    static const char *const ends[] = {"unregistered", "expired", "deactivated", "probation", "rejected"};
+    int user = (int)(op->a % USERS);
+    struct msub *s = &model.sub[user];
+    struct mflow *f = NULL;
+    char body[1400];
+    bench_deliver();
+    look(true);
+    for (size_t i = 0; i < FLOWS_MAX && !f; i++) {
+        struct mflow *o = &model.flow[(op->b + i) % FLOWS_MAX];
+        f = o->used && o->bound && o->user == user ? o : NULL;
+    }
+    if (!s->known || !f)
+        return;
+    unsigned kind = op->c % 8, lasts_s = 20 + op->d % 600;
+    bool end = kind < 3, shorter = kind == 3, old = kind == 6 && s->version > 1;
+    snprintf(body, sizeof body,
+             "<?xml version=\"1.0\"?><reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"%u\" "
+             "state=\"partial\"><registration aor=\"sip:%s@ims.test\" id=\"r\" state=\"active\">"
+             "<contact id=\"c\" state=\"%s\" event=\"%s\" expires=\"%u\">"
+             "<uri>sip:u@k%llu.invalid;transport=ws</uri>"
+             "<unknown-param name=\"+sip.instance\">\"&lt;urn:uuid:i%d&gt;\"</unknown-param>"
+             "<unknown-param name=\"reg-id\">1</unknown-param></contact></registration></reginfo>%s",
+             old ? 1 : ++s->version, users[user], end || old ? "terminated" : "active",
+             end || old ? ends[op->d % EPC_ARRAY_LEN(ends)] : shorter ? "shortened" : "refreshed", lasts_s,
+             (unsigned long long)f->id, f->instance, kind == 7 ? "<rubbish" : "");
+    uint64_t until_ms = epc_now_ms() + lasts_s * 1000u;
+    if (end) {
+        model.ended_user = user;
+        model.ended_instance = f->instance;
+    }
+    int status = send_notify(user, body);
+    model.ended_user = -1;
+    model.notified++;
+    if (kind == 7 ? status == 200 : status != 200 && status != 481)
+        fault("a NOTIFY was answered %d", status);
+    if (status == 481)
+        s->known = false;
+    if (status == 200 && end) {
+        model.ended++;
+        if (f->bound)
+            fault("flow %llu is bound still, which the core has ended", (unsigned long long)f->id);
+    }
+    if (status == 200 && shorter && until_ms < f->expires_ms) {
+        f->expires_ms = until_ms;
+        model.shortened++;
+    }
+}
+
 static void op_reply(const struct op *op)
 {
     static const int statuses[] = {401, 403, 404, 500, 503, 423, 494};
@@ -439,8 +549,12 @@ static void op_reply(const struct op *op)
     struct bench_out *o = &bench.out[list[op->a % n]];
     struct mflow *f = o->fn == reg_on_response ? flow_of(((struct reg_tx *)o->arg)->rec->flow_id) : NULL;
     int status = op->b % 10 < 7 ? 200 : statuses[op->c % EPC_ARRAY_LEN(statuses)];
-    if (!f) { /* a de-registration of the node's own */
-        bench_answer(list[op->a % n], status, "");
+    if (!f) { /* of the node's own: a de-registration or a subscription */
+        bool subscribe = strncmp(o->text, "SUBSCRIBE", 9) == 0;
+        if (subscribe && status == 200)
+            note_subscription(o->text);
+        bench_answer(list[op->a % n], status,
+                     subscribe ? "Contact: <sip:scscf@127.0.0.3:6060>\r\nExpires: 7200\r\n" : "");
         return;
     }
     use(f);
@@ -564,6 +678,7 @@ static void step(const struct op *op)
     case OP_OPEN: op_open(op->a); break;
     case OP_TIME: bench_advance(seconds[op->a % EPC_ARRAY_LEN(seconds)]); break;
     case OP_REVOKE: op_revoke(op); break;
+    case OP_NOTIFY: op_notify(op); break;
     case OP_MAIL:
         if (op->a % 3)
             bench_deliver();
@@ -752,10 +867,12 @@ static void begin(size_t n_shards)
 {
     memset(&model, 0, sizeof model);
     model.n_shards = n_shards;
-    model.revoking = -1;
+    model.revoking = model.ended_user = -1;
     model.gauge0 = epc_counter_read(EPC_C_REG_BINDINGS);
     model.unexpected0 = epc_counter_read(EPC_C_FSM_UNEXPECTED);
     bench.cfg.registration.max_flows_per_identity = MAX_PER_IDENTITY;
+    bench.cfg.registration.reg_event = true;
+    bench.cfg.registration.reg_event_expires_s = 7200;
     if (n_shards > 1)
         bench_shards(n_shards);
     for (size_t i = 0; i < n_shards; i++) {
@@ -869,9 +986,12 @@ static void random_steps(size_t n_shards, unsigned long steps)
     size_t at = run_afresh(ops, 0, steps, n_shards);
     if (at != SIZE_MAX)
         show_tail(ops, at < steps ? at + 1 : steps, n_shards, seed);
-    print_message("%llu bindings made, %llu gone, %llu moved\n", (unsigned long long)model.made,
-                  (unsigned long long)model.gone, (unsigned long long)model.moved);
+    print_message("%llu bindings made, %llu gone, %llu moved; %llu NOTIFYs, %llu ended and %llu shortened one\n",
+                  (unsigned long long)model.made, (unsigned long long)model.gone,
+                  (unsigned long long)model.moved, (unsigned long long)model.notified,
+                  (unsigned long long)model.ended, (unsigned long long)model.shortened);
     assert_true(steps < 5000 || (model.moved > steps / 2000 && model.gone > steps / 200));
+    assert_true(steps < 5000 || (model.ended > steps / 2000 && model.shortened > steps / 5000));
     free(ops);
 }
 
