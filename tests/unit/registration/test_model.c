@@ -505,7 +505,8 @@ static void op_notify(const struct op *op)
     if (!s->known || !f)
         return;
     unsigned kind = op->c % 8, lasts_s = 20 + op->d % 600;
-    bool end = kind < 3, shorter = kind == 3, old = kind == 6 && s->version > 1;
+    bool end = kind < 3, shorter = kind == 3, old = kind == 6 && s->version > 0;
+    unsigned version = s->version + !old;
     snprintf(body, sizeof body,
              "<?xml version=\"1.0\"?><reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"%u\" "
              "state=\"partial\"><registration aor=\"sip:%s@ims.test\" id=\"r\" state=\"active\">"
@@ -513,7 +514,7 @@ static void op_notify(const struct op *op)
              "<uri>sip:u@k%llu.invalid;transport=ws</uri>"
              "<unknown-param name=\"+sip.instance\">\"&lt;urn:uuid:i%d&gt;\"</unknown-param>"
              "<unknown-param name=\"reg-id\">1</unknown-param></contact></registration></reginfo>%s",
-             old ? 1 : ++s->version, users[user], end || old ? "terminated" : "active",
+             version, users[user], end || old ? "terminated" : "active",
              end || old ? ends[op->d % EPC_ARRAY_LEN(ends)] : shorter ? "shortened" : "refreshed", lasts_s,
              (unsigned long long)f->id, f->instance, kind == 7 ? "<rubbish" : "");
     uint64_t until_ms = epc_now_ms() + lasts_s * 1000u;
@@ -528,12 +529,14 @@ static void op_notify(const struct op *op)
         fault("a NOTIFY was answered %d", status);
     if (status == 481)
         s->known = false;
+    if (status == 200)
+        s->version = version;
     if (status == 200 && end) {
         model.ended++;
         if (f->bound)
             fault("flow %llu is bound still, which the core has ended", (unsigned long long)f->id);
     }
-    if (status == 200 && shorter && until_ms < f->expires_ms) {
+    if (status == 200 && shorter && until_ms + 1000 < f->expires_ms) {
         f->expires_ms = until_ms;
         model.shortened++;
     }
