@@ -545,6 +545,7 @@ def main():
     if not options.no_build and not run.run("build", build, options.preset):
         return run.finish()
     lab = Lab(options.var, options.shards, "required", options.preset, capture=False)
+    lab.epcscf.grace_ms = 2000  # what a scenario leaves behind is soon gone
     if not run.run("the lab starts", lab.start):
         return run.finish()
     try:

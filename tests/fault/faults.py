@@ -602,6 +602,7 @@ def one_lab(run, options, shards, policy):
         return
     title = f"{shards} shard{'s' if shards > 1 else ''}, policy {policy}: "
     lab = Lab(os.path.join(options.var, f"{shards}-{policy}"), shards, policy, options.preset)
+    lab.epcscf.grace_ms = 2000  # what a scenario leaves behind is soon gone
     if policy == "off":
         lab.components.remove(lab.pcrf)
     if not run.run(title + "the lab starts", lab.start):

@@ -618,6 +618,7 @@ def one_core(run, options, core, scenarios):
     if not chosen:
         return
     lab = Lab(os.path.join(options.var, core), shards=options.shards, preset=options.preset, core=core)
+    lab.epcscf.grace_ms = 2000  # what a scenario leaves behind is soon gone
     if not run.run(f"the {core} core starts and is ready", lab.start):
         return
     bench = Bench(lab)

@@ -158,6 +158,7 @@ def main():
     options = p.parse_args()
     run = Runner("peers")
     lab = Lab(options.var, preset=options.preset)
+    lab.epcscf.grace_ms = 2000  # what a scenario leaves behind is soon gone
     peers = [c for c in lab.components if c is not lab.epcscf]
     if not run.run("every peer starts and is ready", lab.start, peers):
         return run.finish()

@@ -202,6 +202,7 @@ def main():
     options = p.parse_args()
     run = Runner("shards")
     lab = Lab(options.var, shards=2, preset=options.preset, capture=False)
+    lab.epcscf.grace_ms = 2000  # what a scenario leaves behind is soon gone
     if not run.run("the lab starts and is ready", lab.start):
         return run.finish()
     bench = Bench(lab)

@@ -180,6 +180,8 @@ def main():
     run = Runner("wwsf")
     lab = Lab(options.var, shards=options.shards, preset=options.preset, policy="off", capture=False,
               core="scripted")
+    if not options.browser:
+        lab.epcscf.grace_ms = 2000  # what a scenario leaves behind is soon gone
     third = ThirdParty(lab.var, lab.certs)
     pools_of(lab.epcscf)
     if options.browser:

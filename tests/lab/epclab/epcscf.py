@@ -28,6 +28,7 @@ class Epcscf(Component):
         self.build = os.path.join(ROOT, "build", preset)
         self.shards, self.policy, self.certs = shards, policy, certs
         self.log_level = "info"
+        self.grace_ms = 6000  # a browser's stack takes its time to come back
         self.overrides = {}  # lines of the configuration to replace: {old: new}
         self.trace = os.path.join(self.dir, "trace.jsonl")
         self.config = os.path.join(self.dir, "epcscf.yaml")
@@ -50,7 +51,7 @@ class Epcscf(Component):
     def prepare(self):
         text = fill("epcscf.yaml.in", {
             "SHARDS": self.shards, "LOG_LEVEL": self.log_level, "TRACE": self.trace,
-            "VAR": self.var, "CERTS": self.certs.dir, "POLICY": self.policy,
+            "GRACE_MS": self.grace_ms, "VAR": self.var, "CERTS": self.certs.dir, "POLICY": self.policy,
             "WSS_IP": a.WSS[0], "WSS_PORT": a.WSS[1], "WSS_PATH": a.WSS_PATH,
             "ORIGIN": a.ORIGIN, "WWSF_ID": a.WWSF_ID, "WWSF_IP": a.WWSF[0], "WWSF_PORT": a.WWSF[1],
             "ISSUER": a.ISSUER, "RSA_ISSUER": RSA_ISSUER, "AUDIENCE": a.AUDIENCE,
