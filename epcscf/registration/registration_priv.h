@@ -172,8 +172,6 @@ const char *reg_state_name(enum reg_state st);
 /** Forget who was challenged on this flow. */
 void reg_challenge_over(struct reg_record *rec);
 struct reg_record *reg_record_find(const struct epc_reg *r, uint64_t flow_id);
-/** Modes that the Origin of a flow allows; bits of enum epc_reg_modes. */
-unsigned reg_modes(const struct epc_reg *r, const struct epc_cfg_origin *origin);
 /** Count a failed attempt; true when there were too many: the flow is being closed with 1008. */
 bool reg_failed_attempt(struct reg_record *rec);
 /** Answer with @p cause and end @p tx. @p www_authenticate "" or NULL: none. */
@@ -184,6 +182,12 @@ void reg_tx_end(struct reg_tx *tx);
 void reg_challenge(struct reg_tx *tx, const char *error);
 /** Take the record out of the tables and free it at the end of the turn. */
 void reg_record_drop(struct reg_record *rec);
+
+/* mode.c */
+/** Modes that the Origin of a flow allows; bits of enum epc_reg_modes. */
+unsigned reg_modes(const struct epc_reg *r, const struct epc_cfg_origin *origin);
+/** A REGISTER that has been read takes the way of its mode: to the claim, or refused. */
+void reg_choose_mode(struct reg_tx *tx, const struct epc_cfg_origin *origin);
 
 /* request.c: what a REGISTER says */
 enum epc_err reg_read_request(struct reg_tx *tx, struct epc_cause *cause) EPC_MUST_CHECK;
