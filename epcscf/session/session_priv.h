@@ -239,7 +239,7 @@ void media_release(struct epc_session *s);
 enum release_side { RELEASE_BOTH, RELEASE_CORE_ONLY, RELEASE_WIC_ONLY };
 /** Answer what is under way and waits for an answer with @p cause, cancel its INVITEs. */
 void session_end_transfers(struct epc_session *s, const struct epc_cause *cause, const char *reason);
-/** End the call ourselves, whatever its state (calls.md 8): CANCEL or BYE with @p reason (value of a
+/** End the call ourselves, whatever its state (TS 24.229 5.2.8): CANCEL or BYE with @p reason (value of a
  *  Reason header), @p cause to the INVITE's sender if it still waits. */
 void session_release(struct epc_session *s, enum release_side side, const struct epc_cause *cause,
                      const char *reason);

@@ -404,7 +404,7 @@ static void ack_ready(struct epc_session *s, struct job *j, const struct epc_cau
 {
     struct epc_sip_dest dest = {.leg = other_leg(j->from), .flow_id = s->flow_id};
     if (cause) {
-        /* An answer in an ACK cannot be refused: the call ends (calls.md 2). */
+        /* An answer in an ACK cannot be refused: the call ends (RFC 3264 has no other way). */
         char reason[192];
         struct epc_cause why = *cause;
         snprintf(reason, sizeof reason, "SIP;cause=%d;text=\"%.100s\"", why.sip_status, why.reason);
