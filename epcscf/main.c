@@ -439,7 +439,10 @@ int main(int argc, char **argv)
     const struct epc_config *cfg = NULL;
     enum epc_err err = epc_config_load(&cfg, file, report_fault, NULL);
     if (err != EPC_OK) {
-        fprintf(stderr, "%s: not usable (%s)\n", file, epc_err_name(err));
+        if (err == EPC_EPROTO) /* each fault has been named */
+            fprintf(stderr, "%s: not usable until this is mended\n", file);
+        else
+            fprintf(stderr, "%s: not usable (%s)\n", file, epc_err_name(err));
         return EXIT_CONFIG;
     }
     int status = 0;
