@@ -18,7 +18,7 @@ enum { RESULT_SUCCESS = 2001, RESULT_TOO_BUSY = 3004, RESULT_UNKNOWN_SESSION = 5
 struct push {
     struct epc_policy_event event[MAX_ACTIONS];
     size_t n_events;
-    const char *access_info;
+    struct epc_policy_access access;
 };
 
 /* ---- reading -------------------------------------------------------------------------------------- */
@@ -92,8 +92,7 @@ static bool read_action(struct msg *m, uint32_t action, const struct epc_service
     case SA_IP_CAN_CHANGE:
     case SA_ACCESS_NETWORK_INFO:
     case SA_PLMN_CHANGE:
-        ev->kind = EPC_PEV_INFO;
-        ev->access_info = access_class(m);
+        ev->kind = EPC_PEV_ACCESS_INFO;
         return true;
     }
     return false; /* not subscribed to */
@@ -102,11 +101,17 @@ static bool read_action(struct msg *m, uint32_t action, const struct epc_service
 static void read_rar(struct msg *m, const struct epc_service_info *have, struct push *p)
 {
     struct avp *a = NULL;
+    const char *class = access_class(m);
+    p->access = (struct epc_policy_access){.ip_can_type = -1, .rat_type = -1};
+    if (class)
+        snprintf(p->access.access_info, sizeof p->access.access_info, "%s", class);
     while (p->n_events < MAX_ACTIONS && (a = rx_get(m, RX_SPECIFIC_ACTION, a))) {
         struct avp_hdr *h;
         if (fd_msg_avp_hdr(a, &h) == 0 && h->avp_value &&
-            read_action(m, h->avp_value->u32, have, &p->event[p->n_events]))
+            read_action(m, h->avp_value->u32, have, &p->event[p->n_events])) {
+            p->event[p->n_events].access = &p->access;
             p->n_events++;
+        }
     }
 }
 

@@ -171,6 +171,33 @@ struct epc_cfg_media {
 };
 
 enum epc_policy_mode { EPC_POLICY_OFF, EPC_POLICY_OPTIONAL, EPC_POLICY_REQUIRED };
+enum epc_webrtc_avps { EPC_WEBRTC_AVPS_OFF, EPC_WEBRTC_AVPS_NEGOTIATED, EPC_WEBRTC_AVPS_ON };
+/** policy.profiles[], and the built-in "3gpp" and "open5gs": what a PCRF bears. */
+struct epc_cfg_policy_profile {
+    char *name;
+    uint32_t media_types;         /**< bit n: Media-Type n may be sent; bit 31: OTHER */
+    bool merge_same_type;         /**< components of one Media-Type become one */
+    bool one_filter_per_direction;
+    bool removed;                 /**< Flow-Status REMOVED is understood */
+    bool codec_data, features;    /**< Codec-Data, Supported-Features are sent */
+    enum epc_webrtc_avps webrtc_avps;
+    char **omit;                  /**< names of AVPs that are never sent */
+    size_t n_omit;
+};
+/** policy.access[]: how UEs of a network are treated. */
+struct epc_cfg_policy_access {
+    char *network;                /**< "10.45.0.0/16" */
+    enum epc_policy_mode mode;
+    char *ip_domain_id;           /**< IP-Domain-Id; NULL = none */
+    char *called_station_id;      /**< APN or DNN; NULL = none */
+};
+/** policy.peers[]: a PCRF or DRA. */
+struct epc_cfg_pcrf {
+    char *host;                   /**< DiameterIdentity */
+    char *realm;                  /**< NULL: policy.destination_realm */
+    char *profile;                /**< NULL: policy.profile */
+    uint32_t priority;            /**< lower is asked first */
+};
 struct epc_cfg_policy {
     enum epc_policy_mode mode;
     char *diameter_config;        /**< freeDiameter's own configuration file */
@@ -179,6 +206,18 @@ struct epc_cfg_policy {
     char *af_application_id;
     uint32_t audio_bw_bps, video_bw_bps, data_bw_bps; /**< without b= lines; IP/UDP/RTP included */
     bool signalling_session;      /**< one AF signalling session per registration (TS 29.214 4.4.5) */
+    struct epc_cfg_policy_profile *profiles;
+    size_t n_profiles;
+    char *profile;                /**< of peers that name none; default "3gpp" */
+    struct epc_cfg_policy_access *access;
+    size_t n_access;
+    struct epc_cfg_pcrf *peers;
+    size_t n_peers;
+    uint32_t webrtc_vendor;       /**< PEN of the vendor AVPs */
+    bool preliminary;             /**< an AAR on the offer already */
+    char *journal_file;           /**< open Rx sessions, for the next start; NULL = none */
+    char *record_file;            /**< all Rx messages as lines of JSON; NULL = none */
+    uint32_t history_sessions;    /**< ended Rx sessions that a shard remembers for "rx explain" */
     char **turn_servers;          /**< literal addresses of TURN servers inside the access network */
     size_t n_turn_servers;
 };

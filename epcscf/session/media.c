@@ -179,7 +179,13 @@ static void on_policy_event(void *arg, const struct epc_policy_event *ev)
         epc_timer_stop(s->ss->shard, &s->grace);
         break;
     case EPC_PEV_MEDIA_LOST:
-    case EPC_PEV_INFO:
+    case EPC_PEV_ACCESS_INFO:
+    case EPC_PEV_CHARGING:
+    case EPC_PEV_RESOURCES:
+    case EPC_PEV_OUT_OF_CREDIT:
+    case EPC_PEV_CREDIT_BACK:
+    case EPC_PEV_LIMITED_PCC:
+    case EPC_PEV_LOST_SESSION:
         break;
     }
 }

@@ -515,7 +515,7 @@ static void rar_tells_what_was_lost(void **state)
          EPC_PEV_ALL_MEDIA_LOST, 2},
         {"{'rules': [{'rar_after_ms': 20, 'specific_action': [9]}]}", EPC_PEV_ALL_MEDIA_LOST, 0},
         {"{'rules': [{'rar_after_ms': 20, 'specific_action': [3]}]}", EPC_PEV_RECOVERED, 0},
-        {"{'rules': [{'rar_after_ms': 20, 'specific_action': [6]}]}", EPC_PEV_INFO, 0},
+        {"{'rules': [{'rar_after_ms': 20, 'specific_action': [6]}]}", EPC_PEV_ACCESS_INFO, 0},
     };
     for (size_t i = 0; i < EPC_ARRAY_LEN(kind); i++) {
         struct call c = {0};

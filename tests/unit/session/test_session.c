@@ -1061,7 +1061,7 @@ static void some_policy(void)
                                                        EPC_POLICY_GRANTED, EPC_POLICY_REFUSED,
                                                        EPC_POLICY_TIMED_OUT, EPC_POLICY_UNREACHABLE};
     static const enum epc_policy_event_kind kinds[] = {EPC_PEV_ABORT, EPC_PEV_ALL_MEDIA_LOST,
-                                                       EPC_PEV_RECOVERED, EPC_PEV_MEDIA_LOST, EPC_PEV_INFO};
+                                                       EPC_PEV_RECOVERED, EPC_PEV_MEDIA_LOST, EPC_PEV_ACCESS_INFO};
     struct epc_policy_session *p = seam.n_rx ? seam.rx[roll((unsigned)seam.n_rx)] : NULL;
     if (!p || p->closed)
         return;
