@@ -508,7 +508,7 @@ static void client_close(struct epc_policy_session *h)
 
 void rx_client_init(struct epc_policy_client *c)
 {
-    *c = (struct epc_policy_client){client_open, client_request, client_close};
+    *c = (struct epc_policy_client){.open = client_open, .request = client_request, .close = client_close};
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */

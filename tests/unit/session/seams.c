@@ -454,7 +454,7 @@ static void rx_close(struct epc_policy_session *p)
     p->done = NULL;
 }
 
-struct epc_policy_client seam_policy = {rx_open, rx_request, rx_close};
+struct epc_policy_client seam_policy = {.open = rx_open, .request = rx_request, .close = rx_close};
 
 void seam_rx_done(struct epc_policy_session *p, enum epc_policy_outcome outcome, uint32_t code)
 {
