@@ -34,7 +34,7 @@ static void on_log(int fd_level, const char *format, va_list ap)
     epc_log(level, "diameter", "event=freediameter text=\"%s\"", text);
 }
 
-static struct fd_hook_hdl *peer_hook, *message_hook; /* one libfdcore per process */
+static struct fd_hook_hdl *peer_hook, *message_hook, *quiet_hook; /* one libfdcore per process */
 
 static void on_peer(enum fd_hook_type type, struct msg *m, struct peer_hdr *peer, void *other,
                     struct fd_hook_permsgdata *pmd, void *regdata)
@@ -64,6 +64,14 @@ static void on_trouble(enum fd_hook_type type, struct msg *m, struct peer_hdr *p
             header && (h->msg_flags & CMD_FLAG_REQUEST), m && other ? (const char *)other : "");
 }
 
+/* Without a hook of ours the library writes each message out as text, under one lock, before it finds
+ * that nobody logs at that level: a fifth of the processor time of a request. */
+static void on_message(enum fd_hook_type type, struct msg *m, struct peer_hdr *peer, void *other,
+                       struct fd_hook_permsgdata *pmd, void *regdata)
+{
+    (void)type, (void)m, (void)peer, (void)other, (void)pmd, (void)regdata;
+}
+
 void epc_fdlog_install(void)
 {
     (void)fd_log_handler_register(on_log);
@@ -75,7 +83,11 @@ void epc_fdlog_hooks(void)
                          NULL, NULL, &peer_hook) ||
         fd_hook_register(HOOK_MASK(HOOK_MESSAGE_PARSING_ERROR, HOOK_MESSAGE_ROUTING_ERROR,
                                    HOOK_MESSAGE_DROPPED),
-                         on_trouble, NULL, NULL, &message_hook))
+                         on_trouble, NULL, NULL, &message_hook) ||
+        fd_hook_register(HOOK_MASK(HOOK_MESSAGE_RECEIVED, HOOK_MESSAGE_LOCAL, HOOK_MESSAGE_SENDING,
+                                   HOOK_MESSAGE_SENT, HOOK_MESSAGE_ROUTING_FORWARD,
+                                   HOOK_MESSAGE_ROUTING_LOCAL),
+                         on_message, NULL, NULL, &quiet_hook))
         epc_log(EPC_LOG_WARN, "diameter", "event=no-hooks");
 }
 

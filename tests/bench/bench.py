@@ -42,9 +42,13 @@ class Peer:
         self.write("pcrf.conf", identity="pcrf.bench.test", peer="client.bench.test", port=3868,
                    peer_port=3, threads=4,
                    extensions=load("dict_rx") + load("bench_pcrf", f' : "{ADDRESS}"'))
-        self.conf = self.write("client.conf", identity="client.bench.test", peer="pcrf.bench.test",
-                               port=0, peer_port=3868, threads=4,
-                               extensions='ListenOn = "127.0.0.1";' + load("dict_rx") + load("epcscf_rx"))
+        # ListenOn is for our daemon, which honours it; the library by itself does not.
+        self.conf = {name: self.write(f"{name}.conf", identity="client.bench.test",
+                                      peer="pcrf.bench.test", port=0, peer_port=3868, threads=4,
+                                      extensions=extensions)
+                     for name, extensions in (
+                         ("bare", load("dict_rx")),
+                         ("ours", 'ListenOn = "127.0.0.1";' + load("dict_rx") + load("epcscf_rx")))}
         self.log = open(os.path.join(self.dir, "pcrf.log"), "w")
         self.process = subprocess.Popen(["freeDiameterd", "-c", os.path.join(self.dir, "pcrf.conf")],
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
@@ -73,7 +77,7 @@ class Peer:
 
 
 def measure(program, peer, client, outstanding, pairs):
-    done = subprocess.run([program, peer.conf, client, str(outstanding), str(pairs)],
+    done = subprocess.run([program, peer.conf[client.split("-")[0]], client, str(outstanding), str(pairs)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=600)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:

@@ -5,11 +5,14 @@
 #include <freeDiameter/libfdcore.h>
 #include <freeDiameter/libfdproto.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define VENDOR_3GPP 10415u
 #define RX_APP 16777236u
@@ -99,7 +102,7 @@ static struct msg *request(const struct bare *b, const char *sid, uint64_t n)
     put_u32(b, m, AUTH_APP, RX_APP);
     fd_msg_add_origin(m, 1);
     put_text(b, m, DEST_REALM, fd_g_config->cnf_diamrlm);
-    put_text(b, m, DEST_HOST, "pcrf.bench.test");
+    put_text(b, m, DEST_HOST, BENCH_PCRF);
     put_text(b, m, AF_APP, "bench");
     struct avp *mcd = group(b, m, MCD), *msc;
     if (!mcd)
@@ -156,7 +159,44 @@ static void take(sem_t *s)
         ;
 }
 
-int bare_run(const struct bench_plan *plan, struct bench_result *r)
+/* Loopback has to be named to the library, as in bench_pcrf.c. */
+static int start_node(const char *conf)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    fd_g_debug_lvl = FD_LOG_ERROR;
+    int rc = fd_core_initialize();
+    if (!rc)
+        rc = fd_core_parseconf(conf);
+    if (!rc)
+        rc = fd_ep_add_merge(&fd_g_config->cnf_endpoints, (struct sockaddr *)&sa, sizeof sa,
+                             EP_FL_CONF | EP_ACCEPTALL);
+    struct dict_object *app, *vendor;
+    application_id_t app_id = RX_APP;
+    vendor_id_t vendor_id = VENDOR_3GPP;
+    if (!rc)
+        rc = fd_dict_search(fd_g_config->cnf_dict, DICT_APPLICATION, APPLICATION_BY_ID, &app_id, &app, ENOENT);
+    if (!rc)
+        rc = fd_dict_search(fd_g_config->cnf_dict, DICT_VENDOR, VENDOR_BY_ID, &vendor_id, &vendor, ENOENT);
+    if (!rc)
+        rc = fd_disp_app_support(app, vendor, 1, 0);
+    if (!rc)
+        rc = fd_core_start();
+    return rc ? rc : fd_core_waitstartcomplete();
+}
+
+static bool peer_opens(void)
+{
+    struct peer_hdr *p;
+    for (int i = 0; i < 2000; i++) {
+        if (fd_peer_getbyid((char *)(uintptr_t)BENCH_PCRF, sizeof BENCH_PCRF - 1, 0, &p) == 0 && p &&
+            fd_peer_get_state(p) == STATE_OPEN)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return false;
+}
+
+static int exchange(const struct bench_plan *plan, struct bench_result *r)
 {
     struct bare b = {0};
     char sid[128];
@@ -186,4 +226,16 @@ int bare_run(const struct bench_plan *plan, struct bench_result *r)
                                .cpu_s = bench_cpu_s() - cpu,
                                .latency_us = b.latency_us};
     return 0;
+}
+
+int bare_run(const char *conf, const struct bench_plan *plan, struct bench_result *r)
+{
+    int rc = start_node(conf);
+    if (!rc && !peer_opens())
+        rc = -1;
+    if (!rc)
+        rc = exchange(plan, r);
+    fd_core_shutdown();
+    fd_core_wait_shutdown_complete();
+    return rc;
 }

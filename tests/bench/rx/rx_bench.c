@@ -205,13 +205,20 @@ int main(int argc, char **argv)
     struct run run = {.plan = &plan, .calls = strcmp(argv[2], "ours-calls") == 0};
     plan.latency = plan.outstanding == 1;
     epc_log_setup(EPC_LOG_WARN, 2);
+    if (strcmp(argv[2], "bare") == 0) {
+        int rc = bare_run(argv[1], &plan, &r);
+        if (rc == 0)
+            print(argv[2], &plan, &r);
+        free(r.latency_us);
+        return rc ? 1 : 0;
+    }
     if (epc_shard_create(&run.shard, &shard) || epc_shard_start(run.shard, NULL, NULL) ||
         epc_diameter_start(&d, &cfg) || !peer_opens(d)) {
         fprintf(stderr, "rx_bench: no peer; look at the peer's log\n");
         return 71;
     }
     run.client = epc_diameter_client(d);
-    int rc = strcmp(argv[2], "bare") == 0 ? bare_run(&plan, &r) : ours_run(&run, &r);
+    int rc = ours_run(&run, &r);
     if (rc == 0)
         print(argv[2], &plan, &r);
     epc_shard_stop(run.shard, run.slots ? end : NULL, &run);

@@ -21,8 +21,11 @@ struct bench_plan {
 double bench_cpu_s(void);
 uint64_t bench_now_us(void);
 
-/** The same AAR, built and sent with freeDiameter's own functions and nothing else. */
-int bare_run(const struct bench_plan *plan, struct bench_result *r);
+#define BENCH_PCRF "pcrf.bench.test"
+
+/** The same AAR, built and sent with freeDiameter's own functions and nothing else, in a node set up as
+ *  any program that embeds it would. @p conf loads no epcscf_rx.fdx. Non-zero: could not run. */
+int bare_run(const char *conf, const struct bench_plan *plan, struct bench_result *r);
 
 /* The request that both send: an update of one audio component, two filters, offer and answer. */
 #define BENCH_UE "10.45.0.2"
