@@ -7,19 +7,14 @@
 /* Rel8 | Rel9 | ProvAFsignalFlow | Rel10 | NetLoc of feature list 1 (TS 29.214 5.4.1). */
 #define RX_FEATURES_LIST_1 0x37u
 
-static void put_destination(struct msg *m, const struct rx_assoc *a, bool *ok)
+static void put_destination(struct msg *m, const struct rx_route *to, bool *ok)
 {
-    const struct epc_cfg_policy *cfg = rx.host->cfg;
-    const char *realm = a->peer_realm          ? a->peer_realm
-                        : cfg->destination_realm ? cfg->destination_realm
-                                                 : fd_g_config->cnf_diamrlm;
-    const char *host = a->peer_host ? a->peer_host : a->rerouted ? NULL : cfg->destination_host;
-    rx_put_text(m, RX_DESTINATION_REALM, realm, ok);
-    if (host && host[0])
-        rx_put_text(m, RX_DESTINATION_HOST, host, ok);
+    rx_put_text(m, RX_DESTINATION_REALM, to->realm, ok);
+    if (to->host[0])
+        rx_put_text(m, RX_DESTINATION_HOST, to->host, ok);
 }
 
-static struct msg *new_request(uint32_t command, const struct rx_assoc *a, bool *ok)
+static struct msg *new_request(uint32_t command, const struct rx_assoc *a, const struct rx_route *to, bool *ok)
 {
     struct msg *m = NULL;
     struct msg_hdr *h;
@@ -35,7 +30,7 @@ static struct msg *new_request(uint32_t command, const struct rx_assoc *a, bool 
     rx_put_u32(m, RX_AUTH_APPLICATION_ID, RX_APP_ID, ok);
     if (fd_msg_add_origin(m, 1)) /* Origin-Host, Origin-Realm, Origin-State-Id */
         *ok = false;
-    put_destination(m, a, ok);
+    put_destination(m, to, ok);
     return m;
 }
 
@@ -69,7 +64,8 @@ static void put_initial(struct msg *m, const struct epc_policy_session *h, bool 
     rx_put_ue(m, &h->ue, ok);
 }
 
-static enum epc_err queue(struct rx_assoc *a, uint32_t command, struct msg **m, bool ok)
+static enum epc_err queue(struct rx_assoc *a, uint32_t command, const struct rx_route *to,
+                          struct msg **m, bool ok)
 {
     struct rx_tx *tx = ok ? calloc(1, sizeof *tx) : NULL;
     if (!tx) {
@@ -77,7 +73,10 @@ static enum epc_err queue(struct rx_assoc *a, uint32_t command, struct msg **m, 
         *m = NULL;
         return EPC_ENOMEM;
     }
-    *tx = (struct rx_tx){.rs = a->rs, .token = a->token, .seq = a->seq, .command = command};
+    *tx = (struct rx_tx){.rs = a->rs, .token = a->token, .seq = a->seq, .command = command,
+                         .opens = command == RX_CC_AA && !a->peer_host,
+                         .bound = a->peer_host != NULL};
+    memcpy(tx->hop, to->hop, sizeof tx->hop);
     rx_trace(true, *m, a->trace_key);
     tx->msg = *m;
     *m = NULL;
@@ -92,7 +91,9 @@ enum epc_err rx_send_aar(struct rx_assoc *a, const struct epc_service_info *info
     const struct epc_policy_session *h = a->handle;
     const char *app_id = rx.host->cfg->af_application_id;
     bool ok = true;
-    struct msg *m = new_request(RX_CC_AA, a, &ok);
+    struct rx_route to;
+    rx_route(a, &to);
+    struct msg *m = new_request(RX_CC_AA, a, &to, &ok);
     if (!m)
         return EPC_ENOMEM;
     a->seq++;
@@ -109,7 +110,7 @@ enum epc_err rx_send_aar(struct rx_assoc *a, const struct epc_service_info *info
     rx_put_i32(m, RX_RX_REQUEST_TYPE, initial ? 0 : 1, &ok);
     if (a->class_avp.n)
         rx_put_octets(m, RX_CLASS, a->class_avp.p, a->class_avp.n, &ok);
-    enum epc_err e = queue(a, RX_CC_AA, &m, ok);
+    enum epc_err e = queue(a, RX_CC_AA, &to, &m, ok);
     if (!e)
         epc_count(EPC_C_RX_AAR);
     return e;
@@ -118,14 +119,16 @@ enum epc_err rx_send_aar(struct rx_assoc *a, const struct epc_service_info *info
 enum epc_err rx_send_str(struct rx_assoc *a)
 {
     bool ok = true;
-    struct msg *m = new_request(RX_CC_ST, a, &ok);
+    struct rx_route to;
+    rx_route(a, &to);
+    struct msg *m = new_request(RX_CC_ST, a, &to, &ok);
     if (!m)
         return EPC_ENOMEM;
     a->seq++;
     rx_put_i32(m, RX_TERMINATION_CAUSE, 1 /* DIAMETER_LOGOUT */, &ok);
     if (a->class_avp.n)
         rx_put_octets(m, RX_CLASS, a->class_avp.p, a->class_avp.n, &ok);
-    enum epc_err e = queue(a, RX_CC_ST, &m, ok);
+    enum epc_err e = queue(a, RX_CC_ST, &to, &m, ok);
     if (!e)
         epc_count(EPC_C_RX_STR);
     return e;

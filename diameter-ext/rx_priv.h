@@ -128,6 +128,8 @@ enum rx_event {
     RX_EVENT_COUNT
 };
 
+#define RX_NAME_MAX 256 /* a DiameterIdentity and its NUL */
+
 struct rx_shard {
     struct epc_shard *shard;
     unsigned index;
@@ -151,9 +153,10 @@ struct rx_assoc {
     char *trace_key;
     uint32_t seq;             /**< of the outstanding request; older answers are stale */
     bool late;                /**< the outstanding request has timed out */
-    bool rerouted;            /**< has been sent again without Destination-Host */
     bool doomed;              /**< out of the table, freed at the end of the turn */
     char *peer_host, *peer_realm; /**< who answered first: later requests go there */
+    uint32_t peer_state;      /**< its Origin-State-Id when it last answered; 0 = not told */
+    char via[RX_NAME_MAX];    /**< the peer through which it was reached */
     struct epc_str class_avp; /**< owned; to be echoed */
 };
 
@@ -183,6 +186,9 @@ struct rx_tx {
     uint32_t command;
     enum rx_event event;      /**< when there is no message */
     struct msg *msg;          /**< owned */
+    bool opens;               /**< an initial AAR: from now on a PCRF may hold the session */
+    bool bound;               /**< of a session that a PCRF has granted */
+    char hop[RX_NAME_MAX];    /**< as rx_route() chose; "" = whichever */
 };
 
 /** The one extension of the process. freeDiameter's entry points and callbacks have no argument that
@@ -232,6 +238,29 @@ enum epc_err rx_send_str(struct rx_assoc *a) EPC_MUST_CHECK;
 enum rx_event rx_read_answer(struct msg *m, struct epc_policy_result *r);
 /** Keep what later requests must carry: peer, Class. */
 void rx_learn_peer(struct rx_assoc *a, struct msg *m);
+
+/* ---- peers (rx_peer.c) ------------------------------------------------------------------------ */
+
+/** Where a request goes. */
+struct rx_route {
+    char realm[RX_NAME_MAX]; /**< Destination-Realm */
+    char host[RX_NAME_MAX];  /**< Destination-Host; "" = none */
+    char hop[RX_NAME_MAX];   /**< the peer to hand it to; "" = whichever */
+    const char *profile;     /**< name of the profile of who will read it; NULL = policy.profile */
+};
+/** Choose for the next request of @p a: the PCRF that it is bound to, else the best peer. The sender
+ *  may still choose another peer of the same profile when this one fails. Any thread; never waits. */
+void rx_route(const struct rx_assoc *a, struct rx_route *out);
+/** On the shard, for each answer and each request of a PCRF that belongs to @p a (Origin-State-Id,
+ *  and whether the PCRF holds the session). Retries are the sender's: an answer that reaches the
+ *  shard is final. */
+void rx_peer_answered(struct rx_assoc *a, struct msg *m);
+
+/* ---- journal (rx_journal.c, rx_send.c) --------------------------------------------------------- */
+
+/** The association is gone: what a PCRF may still hold of it is closed in the background. The sender
+ *  itself notes the opening, before the initial AAR leaves. Any thread; never waits. */
+void rx_journal_closed(const struct rx_assoc *a);
 
 /* ---- RAR and ASR (rx_push.c) ----------------------------------------------------------------- */
 

@@ -104,6 +104,7 @@ static void assoc_end(struct rx_assoc *a)
     if (a->doomed)
         return;
     a->doomed = true;
+    rx_journal_closed(a);
     epc_hash_del(&a->rs->assocs, &a->node);
     epc_count_add(EPC_C_RX_SESSIONS, -1);
     rx.host->doom(a->rs->shard, assoc_free, a);
@@ -315,17 +316,6 @@ static void count_answer(const struct rx_tx *tx, const struct rx_assoc *a, enum 
         epc_count(EPC_C_RX_AAA_REFUSED);
 }
 
-/* The peer that the session is bound to is gone: once more, by realm alone (TS 29.213 7.3.5). */
-static bool reroute(struct rx_assoc *a, const struct epc_policy_result *r)
-{
-    if (a->state != RX_UPDATING || !a->handle || !a->peer_host || a->rerouted || r->code != 3002)
-        return false;
-    a->rerouted = true;
-    free(a->peer_host);
-    a->peer_host = NULL;
-    return rx_send_aar(a, a->handle->queue->info, false) == EPC_OK;
-}
-
 static void on_answer(struct rx_tx *tx)
 {
     struct rx_assoc *a = rx_assoc_find(tx->rs, tx->token);
@@ -339,10 +329,10 @@ static void on_answer(struct rx_tx *tx)
     count_answer(tx, a, ev);
     if (!a || tx->seq != a->seq)
         return;
+    if (tx->msg)
+        rx_peer_answered(a, tx->msg);
     if (ev == RX_EV_GRANTED && tx->command == RX_CC_AA)
         rx_learn_peer(a, tx->msg);
-    if (tx->command == RX_CC_AA && ev == RX_EV_UNDELIVERED && reroute(a, &r))
-        return;
     rx_assoc_event(a, ev, &r);
 }
 
