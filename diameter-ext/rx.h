@@ -10,7 +10,7 @@
 #include "policy/policy.h"
 #include "shard/shard.h"
 
-#define EPC_RX_ABI 1u
+#define EPC_RX_ABI 2u
 
 /** What the extension needs of the daemon; the functions are those of the same name. */
 struct epc_rx_host {
@@ -23,6 +23,12 @@ struct epc_rx_host {
     void (*timer_stop)(struct epc_shard *sh, struct epc_timer *t);
     void (*doom)(struct epc_shard *sh, void (*fn)(void *obj), void *obj);
     void (*info_free)(struct epc_service_info *s);
+    /* Pure functions of policy/, see policy.h. */
+    enum epc_err (*info_diff)(const struct epc_service_info *prev, const struct epc_service_info *next,
+                              struct epc_service_info **delta);
+    enum epc_err (*info_merge)(struct epc_service_info **current, const struct epc_service_info *delta);
+    enum epc_err (*shape)(const struct epc_service_info *full, const struct epc_cfg_policy_profile *profile,
+                          bool webrtc, struct epc_service_info **out);
 };
 
 /** What the extension offers. */

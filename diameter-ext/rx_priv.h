@@ -170,6 +170,7 @@ struct epc_policy_session {
     void *arg;
     struct rx_request *queue, **queue_tail; /**< head = outstanding when `busy` */
     bool busy;
+    bool rebind;              /**< `ue` has changed: the next request opens a new association */
     struct epc_timer timer;   /**< runs while busy */
     /** Could not even be queued: the timer (0 ms) reports this, so that `done` never runs inside
      *  request(). EPC_POLICY_GRANTED = nothing failed. */

@@ -385,6 +385,17 @@ static enum epc_err send_initial(struct epc_policy_session *h, const struct epc_
     return e;
 }
 
+/* The UE's address is the key that binds a Rx session to its IP-CAN session, and cannot change in it. */
+static void leave_old_address(struct epc_policy_session *h)
+{
+    struct rx_assoc *a = h->assoc;
+    h->rebind = false;
+    if (!a)
+        return;
+    unlink_handle(a);
+    rx_assoc_event(a, RX_EV_DETACH, NULL);
+}
+
 /* Send the head of the queue if nothing is outstanding. Never calls back. */
 static void handle_next(struct epc_policy_session *h)
 {
@@ -392,6 +403,8 @@ static void handle_next(struct epc_policy_session *h)
     if (h->busy || !h->queue)
         return;
     h->busy = true;
+    if (h->rebind)
+        leave_old_address(h);
     if (h->assoc) {
         rx_assoc_event(h->assoc, RX_EV_UPDATE, NULL);
         e = rx_send_aar(h->assoc, h->queue->info, false);
@@ -479,6 +492,13 @@ static enum epc_err client_request(struct epc_policy_session *h, struct epc_serv
     return EPC_OK;
 }
 
+static enum epc_err client_rebind(struct epc_policy_session *h, const struct epc_addr *ue)
+{
+    h->rebind = h->rebind || !epc_addr_same_ip(&h->ue, ue);
+    h->ue = *ue;
+    return EPC_OK;
+}
+
 static void client_close(struct epc_policy_session *h)
 {
     if (!h)
@@ -498,7 +518,8 @@ static void client_close(struct epc_policy_session *h)
 
 void rx_client_init(struct epc_policy_client *c)
 {
-    *c = (struct epc_policy_client){.open = client_open, .request = client_request, .close = client_close};
+    *c = (struct epc_policy_client){.open = client_open, .request = client_request,
+                                     .rebind = client_rebind, .close = client_close};
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */

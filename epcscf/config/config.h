@@ -215,6 +215,7 @@ struct epc_cfg_policy {
     size_t n_peers;
     uint32_t webrtc_vendor;       /**< PEN of the vendor AVPs */
     bool preliminary;             /**< an AAR on the offer already */
+    unsigned specific_actions;    /**< bit n: Specific-Action n is subscribed to for a call; 0: the default */
     char *journal_file;           /**< open Rx sessions, for the next start; NULL = none */
     char *record_file;            /**< all Rx messages as lines of JSON; NULL = none */
     uint32_t history_sessions;    /**< ended Rx sessions that a shard remembers for "rx explain" */

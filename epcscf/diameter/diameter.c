@@ -11,7 +11,7 @@
 
 struct epc_diameter {
     struct epc_rx_host host;
-    struct epc_cfg_policy cfg; /* own copy of what the extension reads: snapshots come and go */
+    struct epc_cfg_policy *cfg; /* own copy */
     const struct epc_rx_ext *ext;
 };
 
@@ -66,17 +66,9 @@ static void shut_down(void)
     epc_fdlog_remove();
 }
 
-static bool copy_text(char **to, const char *from)
-{
-    *to = from ? strdup(from) : NULL;
-    return *to || !from;
-}
-
 static void diameter_free(struct epc_diameter *d)
 {
-    free(d->cfg.destination_realm);
-    free(d->cfg.destination_host);
-    free(d->cfg.af_application_id);
+    epc_settings_free(d->cfg);
     free(d);
 }
 
@@ -85,22 +77,21 @@ static struct epc_diameter *diameter_new(const struct epc_cfg_policy *cfg)
     struct epc_diameter *d = calloc(1, sizeof *d);
     if (!d)
         return NULL;
-    d->cfg.timeout_ms = cfg->timeout_ms;
-    if (!copy_text(&d->cfg.destination_realm, cfg->destination_realm) ||
-        !copy_text(&d->cfg.destination_host, cfg->destination_host) ||
-        !copy_text(&d->cfg.af_application_id, cfg->af_application_id)) {
+    d->cfg = epc_settings_copy(cfg);
+    if (!d->cfg) {
         diameter_free(d);
         return NULL;
     }
     d->host = (struct epc_rx_host){
         .abi = EPC_RX_ABI,
-        .cfg = &d->cfg,
+        .cfg = d->cfg,
         .post = epc_shard_post,
         .shard_index = epc_shard_index,
         .timer_start = epc_timer_start,
         .timer_stop = epc_timer_stop,
         .doom = epc_shard_doom,
         .info_free = epc_service_info_free,
+        .info_diff = epc_service_info_diff,
     };
     return d;
 }

@@ -3,6 +3,7 @@
 #define EPC_DIAMETER_PRIV_H
 
 #include "base/base.h"
+#include "config/config.h"
 
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
@@ -19,5 +20,9 @@ void epc_fdlog_remove(void);
 enum epc_err epc_endpoints_complete(const char *file) EPC_MUST_CHECK;
 /** One ListenOn value of a line of configuration. @return false: the line has none. */
 bool epc_endpoints_parse_line(const char *line, char *out, size_t cap);
+
+/** settings.c. @return NULL: out of memory */
+struct epc_cfg_policy *epc_settings_copy(const struct epc_cfg_policy *from);
+void epc_settings_free(struct epc_cfg_policy *c); /**< NULL-safe */
 
 #endif

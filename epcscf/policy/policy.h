@@ -253,11 +253,13 @@ typedef void epc_policy_event_fn(void *arg, const struct epc_policy_event *ev);
 struct epc_policy_open {
     struct epc_shard *shard;
     const char *impu;             /**< Subscription-Id */
+    const char *impi;             /**< for a Subscription-Id with the IMSI, if it is made of one; may be NULL */
     const struct epc_addr *ue;    /**< Framed-IP-Address / -IPv6-Prefix */
     const char *icid;             /**< AF-Charging-Identifier, may be NULL */
     const char *icsi;             /**< AF-Application-Identifier; NULL: policy.af_application_id */
     const char *service_urn;      /**< "sos.police": emergency (Service-URN); may be NULL */
     const char *called;           /**< Callee-Information, may be NULL */
+    const char *calling;          /**< Calling-Party-Address, may be NULL */
     const char *mps;              /**< MPS-Identifier (namespace of Resource-Priority), may be NULL */
     int reservation_priority;     /**< 0..15; -1 = not sent */
     bool signalling;              /**< AF signalling session: other Specific-Actions (4.4.5) */
