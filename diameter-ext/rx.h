@@ -42,6 +42,7 @@ struct epc_rx_ext {
     void (*stop)(void);
     unsigned (*open_peers)(void); /**< may wait for a lock of freeDiameter */
     void (*print_states)(FILE *out); /**< the session's state machine, in dot's language */
+    void (*print_peers)(FILE *out);  /**< a line for each PCRF and agent; may wait as open_peers() */
 };
 
 #define EPC_RX_ATTACH "epc_rx_attach"

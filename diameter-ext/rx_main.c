@@ -4,7 +4,7 @@
  *     LoadExtension = "epcscf_rx.fdx";
  *
  * It has no configuration file: its settings come from the daemon that embeds freeDiameter. */
-#include "rx_priv.h"
+#include "rx_peer.h"
 #include "fdx.h"
 
 #include <freeDiameter/extension.h>
@@ -24,17 +24,25 @@ static enum epc_err start(void)
 
 #define STOP_WAIT_MS 2000
 
+static bool unfinished(void)
+{
+    rx_lock();
+    bool to_close = rx_held_work() && rx_peer_count_open() > 0;
+    rx_unlock();
+    return to_close || rx_outstanding() > 0;
+}
+
 static void stop(void)
 {
     if (atomic_exchange(&rx.stopping, true))
         return;
     rx_session_flush();
-    for (uint64_t until = epc_now_ms() + STOP_WAIT_MS;
-         rx_outstanding() > 0 && epc_now_ms() < until;)
+    for (uint64_t until = epc_now_ms() + STOP_WAIT_MS; unfinished() && epc_now_ms() < until;)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     if (rx_outstanding() > 0)
         epc_log(EPC_LOG_WARN, "rx", "event=stop unanswered=%u", rx_outstanding());
     rx_sender_stop();
+    rx_held_fini();
 }
 
 static int announce(void)
@@ -49,7 +57,8 @@ static int rx_entry(char *conffile)
 {
     static struct epc_policy_client client;
     static const struct epc_rx_ext ext = {EPC_RX_ABI, &client,         start,
-                                          stop,       rx_open_peers, rx_print_states};
+                                          stop,       rx_open_peers, rx_print_states,
+                                          rx_peers_print};
     union {
         void *p;
         epc_rx_attach_fn *fn;
@@ -69,6 +78,9 @@ static int rx_entry(char *conffile)
         fd_log(FD_LOG_ERROR, "epcscf_rx: built for another version of the daemon");
         return EINVAL;
     }
+    rx_peers_init();
+    if (rx_held_init()) /* before the first CER: it sets our Origin-State-Id */
+        return EIO;
     int rc = announce();
     if (!rc && !rx_push_init())
         rc = EINVAL;

@@ -32,6 +32,10 @@ enum { RX_CC_RA = 258, RX_CC_AA = 265, RX_CC_AS = 274, RX_CC_ST = 275 };
     RX_AVP(ORIGIN_REALM, "Origin-Realm", 0, true)                                                  \
     RX_AVP(DESTINATION_REALM, "Destination-Realm", 0, true)                                        \
     RX_AVP(DESTINATION_HOST, "Destination-Host", 0, true)                                          \
+    RX_AVP(ORIGIN_STATE_ID, "Origin-State-Id", 0, true)                                            \
+    RX_AVP(REDIRECT_HOST, "Redirect-Host", 0, true)                                                \
+    RX_AVP(REDIRECT_HOST_USAGE, "Redirect-Host-Usage", 0, true)                                    \
+    RX_AVP(REDIRECT_MAX_CACHE_TIME, "Redirect-Max-Cache-Time", 0, true)                            \
     RX_AVP(RESULT_CODE, "Result-Code", 0, true)                                                    \
     RX_AVP(EXPERIMENTAL_RESULT, "Experimental-Result", 0, true)                                    \
     RX_AVP(EXPERIMENTAL_RESULT_CODE, "Experimental-Result-Code", 0, true)                          \
@@ -125,6 +129,7 @@ enum rx_event {
     RX_EV_EXPIRED,      /**< freeDiameter gave the request up, long after our timer */
     RX_EV_UPDATE,       /**< the handle has a request */
     RX_EV_DETACH,       /**< the handle is closed */
+    RX_EV_LOST,         /**< the PCRF has restarted without it */
     RX_EVENT_COUNT
 };
 
@@ -255,7 +260,9 @@ void rx_route(const struct rx_assoc *a, struct rx_route *out);
 /** On the shard, for each answer and each request of a PCRF that belongs to @p a (Origin-State-Id,
  *  and whether the PCRF holds the session). Retries are the sender's: an answer that reaches the
  *  shard is final. */
-void rx_peer_answered(struct rx_assoc *a, struct msg *m);
+void rx_peer_answered(struct rx_assoc *a, const struct rx_tx *tx);
+/** On the shard: @p host has restarted; sessions that it granted before are gone. */
+void rx_peer_lost(struct rx_shard *rs, const char *host, uint32_t state);
 
 /* ---- journal (rx_journal.c, rx_send.c) --------------------------------------------------------- */
 

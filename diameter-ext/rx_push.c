@@ -190,7 +190,7 @@ void rx_push(struct rx_tx *tx)
         answer_unknown(&tx->msg, tx->command);
         return;
     }
-    rx_peer_answered(a, tx->msg);
+    rx_peer_answered(a, tx);
     if (tx->command == RX_CC_AS)
         read_asr(tx->msg, &p);
     else

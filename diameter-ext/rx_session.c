@@ -204,6 +204,17 @@ static void act_reopen(struct rx_assoc *a, const struct epc_policy_result *r)
     handle_next(h);
 }
 
+/* The handle is told; its next request opens a new session with all that is known. */
+static void act_lost(struct rx_assoc *a, const struct epc_policy_result *r)
+{
+    struct epc_policy_session *h = a->handle;
+    (void)r;
+    unlink_handle(a);
+    epc_log(EPC_LOG_INFO, "rx", "event=lost session=%s", a->session_id);
+    if (h && h->on_event)
+        h->on_event(h->arg, &(struct epc_policy_event){.kind = EPC_PEV_LOST_SESSION});
+}
+
 /* ---- state machine ------------------------------------------------------------------------------- */
 
 typedef void rx_action(struct rx_assoc *a, const struct epc_policy_result *r);
@@ -224,6 +235,7 @@ static const struct row {
 
     {RX_OPEN, RX_EV_UPDATE, NULL, RX_UPDATING},
     {RX_OPEN, RX_EV_DETACH, act_str, RX_DISCON},
+    {RX_OPEN, RX_EV_LOST, act_lost, RX_ENDED},
 
     {RX_UPDATING, RX_EV_GRANTED, act_done, RX_OPEN},
     {RX_UPDATING, RX_EV_REFUSED, act_done, RX_OPEN},
@@ -263,7 +275,7 @@ const char *rx_event_name(enum rx_event e)
 {
     static const char *const name[RX_EVENT_COUNT] = {
         "granted", "refused", "unknown-session", "undelivered", "timeout", "expired", "update",
-        "detach"};
+        "detach", "pcrf-restarted"};
     return (unsigned)e < RX_EVENT_COUNT ? name[e] : "?";
 }
 
@@ -330,7 +342,7 @@ static void on_answer(struct rx_tx *tx)
     if (!a || tx->seq != a->seq)
         return;
     if (tx->msg)
-        rx_peer_answered(a, tx->msg);
+        rx_peer_answered(a, tx);
     if (ev == RX_EV_GRANTED && tx->command == RX_CC_AA)
         rx_learn_peer(a, tx->msg);
     rx_assoc_event(a, ev, &r);
@@ -340,7 +352,9 @@ void rx_on_tx(struct epc_shard *sh, void *arg)
 {
     struct rx_tx *tx = arg;
     (void)sh;
-    if (tx->command == RX_CC_RA || tx->command == RX_CC_AS)
+    if (tx->event == RX_EV_LOST)
+        rx_peer_lost(tx->rs, tx->hop, tx->seq);
+    else if (tx->command == RX_CC_RA || tx->command == RX_CC_AS)
         rx_push(tx);
     else
         on_answer(tx);

@@ -203,6 +203,7 @@ struct epc_cfg_policy {
     char *diameter_config;        /**< freeDiameter's own configuration file */
     char *destination_realm, *destination_host; /**< host may be NULL */
     uint32_t timeout_ms;          /**< for one Rx request */
+    uint32_t failover_ms;         /**< a peer silent for so long: the request goes to another */
     char *af_application_id;
     uint32_t audio_bw_bps, video_bw_bps, data_bw_bps; /**< without b= lines; IP/UDP/RTP included */
     bool signalling_session;      /**< one AF signalling session per registration (TS 29.214 4.4.5) */

@@ -142,6 +142,18 @@ static const struct cfg_key redirect_keys[] = {
 };
 static const struct cfg_table redirect_table = TABLE(redirect_keys, struct epc_cfg_redirect);
 
+static const struct cfg_key pcrf_keys[] = {
+    {"host", CFG_HOST, IN(epc_cfg_pcrf, host), .need = CFG_NEED_ALWAYS,
+     .help = "Diameter identity, as in a ConnectPeer line of `policy.diameter_config`"},
+    {"realm", CFG_HOST, IN(epc_cfg_pcrf, realm), .def_note = "`policy.destination_realm`",
+     .help = "Destination-Realm of what goes to it"},
+    {"profile", CFG_TOKEN, IN(epc_cfg_pcrf, profile), .def_note = "`policy.profile`",
+     .help = "what it bears; of an agent: what the PCRFs behind it bear"},
+    {"priority", CFG_U32, IN(epc_cfg_pcrf, priority), .min = 0, .max = 1000000, .def = "0",
+     .help = "lower is asked first; equals share the sessions"},
+};
+static const struct cfg_table pcrf_table = TABLE(pcrf_keys, struct epc_cfg_pcrf);
+
 static const struct cfg_key main_keys[] = {
     {"shards", CFG_U32, AT(shards), .min = 0, .max = 256, .def = "0",
      .help = "worker threads; 0: one for each online core"},
@@ -328,6 +340,15 @@ static const struct cfg_key main_keys[] = {
      .def_note = "any peer of the realm", .help = "one PCRF's Diameter identity"},
     {"policy.timeout_ms", CFG_U32, AT(policy.timeout_ms), .min = 200, .max = 30000, .unit = "ms",
      .def = "2000", .help = "for one Rx request"},
+    {"policy.failover_ms", CFG_U32, AT(policy.failover_ms), .min = 50, .max = 10000, .unit = "ms",
+     .def = "700", .help = "a peer silent for so long: the request goes to the next one as well; at most "
+                           "half of `policy.timeout_ms` counts"},
+    {"policy.peers", CFG_MAPS, AT(policy.peers), COUNT(policy.n_peers), .items = &pcrf_table,
+     .def_note = "every PCRF and agent of `policy.diameter_config`",
+     .help = "PCRFs and Diameter agents in the order in which they are asked; others only when none of "
+             "these is connected"},
+    {"policy.journal_file", CFG_FILE_MADE, AT(policy.journal_file), .def_note = "none",
+     .help = "Rx sessions that PCRFs hold; after a crash the next start closes them there"},
     {"policy.af_application_id", CFG_STRING, AT(policy.af_application_id),
      .def = "urn:urn-7:3gpp-service.ims.icsi.mmtel", .help = "AF-Application-Identifier"},
     {"policy.audio_bw_bps", CFG_U32, AT(policy.audio_bw_bps), .min = 1000, .max = 1000000000,
@@ -418,6 +439,7 @@ const struct cfg_table cfg_main_table = TABLE(main_keys, struct epc_config);
 
 _Static_assert(EPC_ARRAY_LEN(main_keys) <= CFG_MAX_KEYS, "CFG_MAX_KEYS");
 _Static_assert(EPC_ARRAY_LEN(issuer_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
+_Static_assert(EPC_ARRAY_LEN(pcrf_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
 _Static_assert(EPC_ARRAY_LEN(pool_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
 
 const struct cfg_key *cfg_find(const struct cfg_table *t, const char *path, size_t *index)

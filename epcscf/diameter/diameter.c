@@ -146,3 +146,8 @@ void epc_diameter_print_states(const struct epc_diameter *d, FILE *out)
 {
     d->ext->print_states(out);
 }
+
+void epc_diameter_print_peers(const struct epc_diameter *d, FILE *out)
+{
+    d->ext->print_peers(out);
+}
