@@ -91,7 +91,9 @@ static void every_kind_of_value(void **state)
              "    - {issuer: i1, jwks_file: j1, audience: a1, wwsfs: [phone, other], scope: ''}\n"
              "    - {issuer: i2, jwks_file: j2, audience: a2, wwsfs: [x], algorithms: [RS256, ES256], skew_s: 0}\n"
              "media: {rtpengine: ['127.0.0.1:1', '[::1]:2'], access_interface: access}\n"
-             "policy: {mode: optional, diameter_config: fd.conf, signalling_session: true}\n"
+             "policy: {mode: optional, diameter_config: fd.conf, signalling_session: true, failover_ms: 400,\n"
+             "  journal_file: rx.journal, peers: [{host: p1.ims.test, priority: 1},\n"
+             "  {host: p2.ims.test, realm: other.test, profile: open5gs}]}\n"
              "admin: {metrics_listen: '[::1]:9090', control_socket: run/ctl}\n",
              least);
     load_good(&l, "conf/e.yaml", yaml);
@@ -112,6 +114,15 @@ static void every_kind_of_value(void **state)
     assert_string_equal(epc_addr_text(&c->media.rtpengine[1], text), "[::1]:2");
     assert_int_equal(c->policy.mode, EPC_POLICY_OPTIONAL);
     assert_true(c->policy.signalling_session);
+    assert_int_equal(c->policy.failover_ms, 400);
+    assert_string_equal(c->policy.journal_file, "conf/rx.journal");
+    assert_int_equal(c->policy.n_peers, 2);
+    assert_string_equal(c->policy.peers[0].host, "p1.ims.test");
+    assert_int_equal(c->policy.peers[0].priority, 1);
+    assert_null(c->policy.peers[0].realm);
+    assert_string_equal(c->policy.peers[1].realm, "other.test");
+    assert_string_equal(c->policy.peers[1].profile, "open5gs");
+    assert_int_equal(c->policy.peers[1].priority, 0);
     assert_string_equal(epc_addr_text(&c->admin.metrics_listen, text), "[::1]:9090");
     assert_string_equal(c->admin.control_socket, "conf/run/ctl");
     loading_clear(&l);
