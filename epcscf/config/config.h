@@ -171,6 +171,11 @@ struct epc_cfg_media {
 };
 
 enum epc_policy_mode { EPC_POLICY_OFF, EPC_POLICY_OPTIONAL, EPC_POLICY_REQUIRED };
+/** "10.45.0.0/16", "2001:db8::/32" or one address. @return false: malformed, outputs untouched */
+bool epc_network_parse(const char *text, struct epc_addr *base, unsigned *bits);
+/** Does @p network hold @p addr? The number of its bits plus one; 0: no, or malformed. */
+unsigned epc_network_fit(const char *network, const struct epc_addr *addr);
+
 enum epc_webrtc_avps { EPC_WEBRTC_AVPS_OFF, EPC_WEBRTC_AVPS_NEGOTIATED, EPC_WEBRTC_AVPS_ON };
 /** policy.profiles[], and the built-in "3gpp" and "open5gs": what a PCRF bears. */
 struct epc_cfg_policy_profile {

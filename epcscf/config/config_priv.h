@@ -158,6 +158,11 @@ bool cfg_sip_uri_addr(const char *text, struct epc_addr *a);
 void cfg_derive(struct cfg_loader *ld);
 void cfg_check_needs(struct cfg_loader *ld);
 void cfg_check_relations(struct cfg_loader *ld);
+void cfg_check_policy(struct cfg_loader *ld); /* policy.c */
+/** Where a key stands, or its section, or line 1. */
+size_t cfg_line_of(const struct cfg_loader *ld, const char *path);
+/** Line of element @p i of a list, or of its @p key when that is given. */
+size_t cfg_item_line(const struct cfg_loader *ld, const char *list, size_t i, const char *key);
 /* Also makes the index of the pools. After cfg_check_files(). */
 void cfg_check_pools(struct cfg_loader *ld);
 

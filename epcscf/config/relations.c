@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-static size_t line_of(const struct cfg_loader *ld, const char *path)
+size_t cfg_line_of(const struct cfg_loader *ld, const char *path)
 {
     size_t k;
     if (cfg_find(&cfg_main_table, path, &k) && ld->key_line[k])
@@ -34,12 +34,12 @@ static const struct cfg_item *item_of(const struct cfg_loader *ld, const char *l
 }
 
 /* Line of element @p i, or of its @p key when that is given. */
-static size_t item_line(const struct cfg_loader *ld, const char *list, size_t i, const char *key)
+size_t cfg_item_line(const struct cfg_loader *ld, const char *list, size_t i, const char *key)
 {
     size_t k;
     const struct cfg_item *it = item_of(ld, list, i);
     if (!it)
-        return line_of(ld, list);
+        return cfg_line_of(ld, list);
     if (key && cfg_find(it->list->items, key, &k) && it->key_line[k])
         return it->key_line[k];
     return it->line;
@@ -148,7 +148,7 @@ void cfg_check_needs(struct cfg_loader *ld)
         const char *when = k->need == CFG_NEED_ALWAYS ? "" : " ";
         const char *text = k->need == CFG_NEED_ALWAYS ? "" : cfg_need_text(k->need);
         if (!ld->key_line[i])
-            cfg_fault(ld, line_of(ld, k->path), k->path, "missing, but needed%s%s; give it: %s", when, text,
+            cfg_fault(ld, cfg_line_of(ld, k->path), k->path, "missing, but needed%s%s; give it: %s", when, text,
                       k->help);
         else if (k->type == CFG_MAPS && !ld->key_bad[i] && cfg_get_count(k, (char *)ld->cfg) == 0)
             cfg_fault(ld, ld->key_line[i], k->path, "empty, but needed%s%s; name at least one", when, text);
@@ -156,7 +156,7 @@ void cfg_check_needs(struct cfg_loader *ld)
     size_t k;
     if (ld->cfg->wss.n_origins == 0 && !ld->cfg->wss.allow_no_origin && !bad(ld, "wss.origins") &&
         cfg_find(&cfg_main_table, "wss.origins", &k))
-        cfg_fault(ld, line_of(ld, "wss.origins"), "wss.origins",
+        cfg_fault(ld, cfg_line_of(ld, "wss.origins"), "wss.origins",
                   "nobody may connect; name the origins of your pages, or set wss.allow_no_origin: true");
 }
 
@@ -173,26 +173,26 @@ static void check_wss(struct cfg_loader *ld)
     char text[EPC_ADDR_LEN];
     if (w->pong_timeout_ms > w->ping_interval_ms && !bad(ld, "wss.ping_interval_ms") &&
         !bad(ld, "wss.pong_timeout_ms"))
-        cfg_fault(ld, line_of(ld, "wss.pong_timeout_ms"), "wss.pong_timeout_ms",
+        cfg_fault(ld, cfg_line_of(ld, "wss.pong_timeout_ms"), "wss.pong_timeout_ms",
                   "%u is longer than wss.ping_interval_ms (%u); make it shorter",
                   (unsigned)w->pong_timeout_ms, (unsigned)w->ping_interval_ms);
     for (size_t i = 0; i < w->n_listen; i++)
         for (size_t j = 0; j < i; j++)
             if (same_addr(&w->listen[i], &w->listen[j]))
-                cfg_fault(ld, line_of(ld, "wss.listen"), "wss.listen", "%s stands twice; remove one",
+                cfg_fault(ld, cfg_line_of(ld, "wss.listen"), "wss.listen", "%s stands twice; remove one",
                           epc_addr_text(&w->listen[i], text));
     for (size_t i = 0; i < w->n_origins; i++)
         for (size_t j = 0; j < i; j++)
             if (w->origins[i].origin && w->origins[j].origin &&
                 strcmp(w->origins[i].origin, w->origins[j].origin) == 0) {
-                cfg_fault(ld, item_line(ld, "wss.origins", i, "origin"), "wss.origins",
+                cfg_fault(ld, cfg_item_line(ld, "wss.origins", i, "origin"), "wss.origins",
                           "%s stands twice; remove one", w->origins[i].origin);
                 j = i;
             }
     for (size_t i = 0; i < w->n_origins; i++) {
         const struct cfg_item *it = item_of(ld, "wss.origins", i);
         if (w->origins[i].modes == 0 && it && !it->key_bad[2])
-            cfg_fault(ld, item_line(ld, "wss.origins", i, "modes"), "wss.origins",
+            cfg_fault(ld, cfg_item_line(ld, "wss.origins", i, "modes"), "wss.origins",
                       "no registration mode; write modes: [digest], [token] or both");
     }
 }
@@ -210,17 +210,17 @@ static void check_sip(struct cfg_loader *ld)
     struct epc_addr core, icscf;
     uint32_t last = c->sip.core_port + c->shards - 1;
     if (last > 65535 && !bad(ld, "shards") && !bad(ld, "sip.core_port"))
-        cfg_fault(ld, line_of(ld, "sip.core_port"), "sip.core_port",
+        cfg_fault(ld, cfg_line_of(ld, "sip.core_port"), "sip.core_port",
                   "%u and %u shards need ports up to %u; choose a lower port or fewer shards",
                   (unsigned)c->sip.core_port, (unsigned)c->shards, (unsigned)last);
     if (!c->sip.core_host || epc_addr_parse(&core, c->sip.core_host, 1) != EPC_OK)
         return;
     if (wildcard(&core))
-        cfg_fault(ld, line_of(ld, "sip.core_host"), "sip.core_host",
+        cfg_fault(ld, cfg_line_of(ld, "sip.core_host"), "sip.core_host",
                   "'%s' stands in Via and Path; write the address that the core reaches",
                   c->sip.core_host);
     else if (cfg_sip_uri_addr(c->sip.icscf, &icscf) && icscf.ss.ss_family != core.ss.ss_family)
-        cfg_fault(ld, line_of(ld, "sip.icscf"), "sip.icscf",
+        cfg_fault(ld, cfg_line_of(ld, "sip.icscf"), "sip.icscf",
                   "is of another address family than sip.core_host; use IPv4 or IPv6 for both");
 }
 
@@ -236,14 +236,14 @@ static void check_redirect(struct cfg_loader *ld, size_t i)
 {
     const struct epc_cfg_redirect *d = &ld->cfg->registration.redirect[i];
     if (!d->home_domain && !d->plmn)
-        cfg_fault(ld, item_line(ld, "registration.redirect", i, NULL), "registration.redirect",
+        cfg_fault(ld, cfg_item_line(ld, "registration.redirect", i, NULL), "registration.redirect",
                   "neither home_domain nor plmn, so that nobody could register; give one of them");
     else if (d->home_domain && !d->plmn && is_home(&ld->cfg->sip, d->home_domain))
-        cfg_fault(ld, item_line(ld, "registration.redirect", i, "home_domain"), "registration.redirect",
+        cfg_fault(ld, cfg_item_line(ld, "registration.redirect", i, "home_domain"), "registration.redirect",
                   "%s is in sip.home_domains, so that none of its users could register here; remove it "
                   "from there or add plmn", d->home_domain);
     if (d->plmn && strcmp(d->plmn, "default") == 0)
-        cfg_fault(ld, item_line(ld, "registration.redirect", i, "plmn"), "registration.redirect",
+        cfg_fault(ld, cfg_item_line(ld, "registration.redirect", i, "plmn"), "registration.redirect",
                   "plmn is default; name a network or remove it");
 }
 
@@ -254,13 +254,13 @@ static void check_registration(struct cfg_loader *ld)
     static const char param[] = "registration.authorization_entity_param";
     if (r->min_expires_s > r->max_expires_s && !bad(ld, "registration.min_expires_s") &&
         !bad(ld, "registration.max_expires_s"))
-        cfg_fault(ld, line_of(ld, "registration.min_expires_s"), "registration.min_expires_s",
+        cfg_fault(ld, cfg_line_of(ld, "registration.min_expires_s"), "registration.min_expires_s",
                   "%u is over registration.max_expires_s (%u); make it less", (unsigned)r->min_expires_s,
                   (unsigned)r->max_expires_s);
     if (r->authorization_entity && !r->authorization_entity_param && !bad(ld, param))
-        cfg_fault(ld, line_of(ld, entity), entity, "is not sent without its name; give %s too", param);
+        cfg_fault(ld, cfg_line_of(ld, entity), entity, "is not sent without its name; give %s too", param);
     if (r->authorization_entity_param && !r->authorization_entity && !bad(ld, entity))
-        cfg_fault(ld, line_of(ld, param), param, "has no value to send; give %s too", entity);
+        cfg_fault(ld, cfg_line_of(ld, param), param, "has no value to send; give %s too", entity);
     for (size_t i = 0; i < ld->cfg->registration.n_redirect; i++)
         check_redirect(ld, i);
 }
@@ -287,7 +287,7 @@ static void fault_issuer(struct cfg_loader *ld, size_t i, const char *key, const
 {
     char path[64];
     snprintf(path, sizeof path, "tokens.issuers[%zu].%s", i, key);
-    cfg_fault(ld, item_line(ld, "tokens.issuers", i, key), path, "%s", wrong);
+    cfg_fault(ld, cfg_item_line(ld, "tokens.issuers", i, key), path, "%s", wrong);
 }
 
 static bool is_https(const char *url)
@@ -349,7 +349,7 @@ static void check_tokens(struct cfg_loader *ld)
         for (size_t j = 0; j < i; j++)
             if (t->issuers[i].issuer && t->issuers[j].issuer &&
                 strcmp(t->issuers[i].issuer, t->issuers[j].issuer) == 0) {
-                cfg_fault(ld, item_line(ld, "tokens.issuers", i, "issuer"), "tokens.issuers",
+                cfg_fault(ld, cfg_item_line(ld, "tokens.issuers", i, "issuer"), "tokens.issuers",
                           "'%s' stands twice; put all under one", t->issuers[i].issuer);
                 j = i;
             }
@@ -362,7 +362,7 @@ static void check_tokens(struct cfg_loader *ld)
     for (size_t i = 0; i < c->wss.n_origins; i++) {
         const struct epc_cfg_origin *o = &c->wss.origins[i];
         if ((o->modes & EPC_MODE_TOKEN) && o->wwsf && !has_issuer(t, o->wwsf))
-            cfg_fault(ld, item_line(ld, "wss.origins", i, "wwsf"), "wss.origins",
+            cfg_fault(ld, cfg_item_line(ld, "wss.origins", i, "wwsf"), "wss.origins",
                       "no issuer serves WWSF '%s'; put it into the wwsfs of one of tokens.issuers",
                       o->wwsf);
     }
@@ -375,7 +375,7 @@ static void pool_fault(void *arg, size_t i, const char *key, const char *text)
     struct cfg_loader *ld = arg;
     char path[64];
     snprintf(path, sizeof path, "tokens.pools[%zu].%s", i, key);
-    cfg_fault(ld, item_line(ld, "tokens.pools", i, key), path, "%s", text);
+    cfg_fault(ld, cfg_item_line(ld, "tokens.pools", i, key), path, "%s", text);
 }
 
 void cfg_check_pools(struct cfg_loader *ld)
@@ -404,15 +404,15 @@ static void check_wwsf_tokens(struct cfg_loader *ld)
         if (!w->issuer || !is->issuer || strcmp(w->issuer, is->issuer) != 0)
             continue;
         if (is->jwks_file && t->keys_check_s && w->key_publish_s <= t->keys_check_s)
-            cfg_fault(ld, line_of(ld, "wwsf.key_publish_s"), "wwsf.key_publish_s",
+            cfg_fault(ld, cfg_line_of(ld, "wwsf.key_publish_s"), "wwsf.key_publish_s",
                       "%u is not over tokens.keys_check_s (%u), so that a new key could sign before it is "
                       "known; make it more", (unsigned)w->key_publish_s, (unsigned)t->keys_check_s);
         if (w->token_lifetime_s > is->max_lifetime_s)
-            cfg_fault(ld, line_of(ld, "wwsf.token_lifetime_s"), "wwsf.token_lifetime_s",
+            cfg_fault(ld, cfg_line_of(ld, "wwsf.token_lifetime_s"), "wwsf.token_lifetime_s",
                       "%u is over max_lifetime_s of that issuer (%u); make it less",
                       (unsigned)w->token_lifetime_s, (unsigned)is->max_lifetime_s);
         if (w->audience && is->audience && strcmp(w->audience, is->audience) != 0)
-            cfg_fault(ld, item_line(ld, "tokens.issuers", i, "audience"), "tokens.issuers",
+            cfg_fault(ld, cfg_item_line(ld, "tokens.issuers", i, "audience"), "tokens.issuers",
                       "audience '%s' is not the embedded WWSF's '%s'; make them the same", is->audience,
                       w->audience);
     }
@@ -423,12 +423,12 @@ static void check_wwsf_keys(struct cfg_loader *ld)
     const struct epc_cfg_wwsf *w = &ld->cfg->wwsf;
     if (w->key_rotation_s && w->key_rotation_s <= w->key_publish_s && !bad(ld, "wwsf.key_rotation_s") &&
         !bad(ld, "wwsf.key_publish_s"))
-        cfg_fault(ld, line_of(ld, "wwsf.key_rotation_s"), "wwsf.key_rotation_s",
+        cfg_fault(ld, cfg_line_of(ld, "wwsf.key_rotation_s"), "wwsf.key_rotation_s",
                   "%u is not over wwsf.key_publish_s (%u), so that keys would pile up; make it more",
                   (unsigned)w->key_rotation_s, (unsigned)w->key_publish_s);
     for (size_t i = 0; i < w->n_allowed_origins; i++)
         if (w->public_url && strcmp(w->allowed_origins[i], w->public_url) == 0)
-            cfg_fault(ld, line_of(ld, "wwsf.allowed_origins"), "wwsf.allowed_origins",
+            cfg_fault(ld, cfg_line_of(ld, "wwsf.allowed_origins"), "wwsf.allowed_origins",
                       "%s is wwsf.public_url, whose page needs no leave; remove it", w->public_url);
 }
 
@@ -446,19 +446,19 @@ static void check_plmn(struct cfg_loader *ld, size_t i)
     if (!p->plmn || !p->url || epc_plmn_range_parse(epc_str_c(p->plmn), &mine))
         return;
     if (!mine.first.given && p->match != EPC_PLMN_EITHER)
-        cfg_fault(ld, item_line(ld, "wwsf.plmn", i, "match"), "wwsf.plmn",
+        cfg_fault(ld, cfg_item_line(ld, "wwsf.plmn", i, "match"), "wwsf.plmn",
                   "match has no meaning with default; remove it");
     for (size_t j = 0; j < i; j++) {
         const struct epc_cfg_plmn *q = &ld->cfg->wwsf.plmn[j];
         if (!q->plmn || !q->url || p->match != q->match || epc_plmn_range_parse(epc_str_c(q->plmn), &other))
             continue;
         if (ambiguous(&mine, &other)) {
-            cfg_fault(ld, item_line(ld, "wwsf.plmn", i, "plmn"), "wwsf.plmn",
+            cfg_fault(ld, cfg_item_line(ld, "wwsf.plmn", i, "plmn"), "wwsf.plmn",
                       "%s overlaps %s; make the ranges disjoint", p->plmn, q->plmn);
             return;
         }
         if (epc_plmn_ranges_equal(&mine, &other) && strcmp(p->url, q->url) == 0) {
-            cfg_fault(ld, item_line(ld, "wwsf.plmn", i, "plmn"), "wwsf.plmn",
+            cfg_fault(ld, cfg_item_line(ld, "wwsf.plmn", i, "plmn"), "wwsf.plmn",
                       "%s stands twice with %s; remove one", p->plmn, p->url);
             return;
         }
@@ -473,7 +473,7 @@ static void check_wwsf(struct cfg_loader *ld)
         return;
     for (size_t i = 0; i < c->wss.n_listen; i++)
         if (same_addr(&w->listen, &c->wss.listen[i]))
-            cfg_fault(ld, line_of(ld, "wwsf.listen"), "wwsf.listen",
+            cfg_fault(ld, cfg_line_of(ld, "wwsf.listen"), "wwsf.listen",
                       "is also in wss.listen; choose another port");
     for (size_t i = 0; i < w->n_plmn; i++)
         check_plmn(ld, i);
@@ -513,7 +513,7 @@ static void check_admin(struct cfg_loader *ld)
     for (size_t i = 0; i < c->wss.n_listen; i++)
         taken = taken || same_addr(&c->admin.metrics_listen, &c->wss.listen[i]);
     if (taken)
-        cfg_fault(ld, line_of(ld, "admin.metrics_listen"), "admin.metrics_listen",
+        cfg_fault(ld, cfg_line_of(ld, "admin.metrics_listen"), "admin.metrics_listen",
                   "is also in wss.listen or wwsf.listen; choose another port");
 }
 
@@ -526,4 +526,5 @@ void cfg_check_relations(struct cfg_loader *ld)
     check_pcrfs(ld);
     check_wwsf(ld);
     check_admin(ld);
+    cfg_check_policy(ld);
 }

@@ -1,6 +1,7 @@
 /* The one table of configuration keys. */
 #include "config/config_priv.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define AT(member) .at = offsetof(struct epc_config, member)
@@ -28,6 +29,11 @@ static const char *const gateways[] = {"rtpengine", NULL};
 static const char *const policy_modes[] = {"required", "optional", "off", NULL};
 static const int policy_mode_values[] = {EPC_POLICY_REQUIRED, EPC_POLICY_OPTIONAL, EPC_POLICY_OFF};
 
+static const char *const media_types[] = {"audio", "video", "data", "application", "control", "text", "message",
+                                          "other", NULL};
+static const int media_type_bits[] = {1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, INT_MIN};
+static const char *const webrtc_avps[] = {"off", "negotiated", "on", NULL};
+
 static const char *const plmn_matches[] = {"either", "serving", "home", NULL};
 static const char *const plmn_firsts[] = {"serving", "home", NULL};
 static const int plmn_first_values[] = {EPC_PLMN_SERVING, EPC_PLMN_HOME};
@@ -43,6 +49,40 @@ static const struct cfg_key origin_keys[] = {
      .def = "digest", .help = "registration modes (TS 23.228 U.2.1) that its pages may use"},
 };
 static const struct cfg_table origin_table = TABLE(origin_keys, struct epc_cfg_origin);
+
+static const struct cfg_key profile_keys[] = {
+    {"name", CFG_TOKEN, .need = CFG_NEED_ALWAYS, IN(epc_cfg_policy_profile, name),
+     .help = "how `policy.profile` and `policy.peers` refer to it; `3gpp` and `open5gs` are built in"},
+    {"media_types", CFG_MODES, IN(epc_cfg_policy_profile, media_types), .names = media_types,
+     .values = media_type_bits, .def = "audio video data application control text message other",
+     .help = "Media-Types that the PCRF takes; components of others are not sent"},
+    {"merge_same_type", CFG_BOOL, IN(epc_cfg_policy_profile, merge_same_type), .def = "false",
+     .help = "components of one Media-Type become one"},
+    {"one_filter_per_direction", CFG_BOOL, IN(epc_cfg_policy_profile, one_filter_per_direction),
+     .def = "false", .help = "at most one Flow-Description for each direction of a component"},
+    {"removed", CFG_BOOL, IN(epc_cfg_policy_profile, removed), .def = "true",
+     .help = "send Flow-Status REMOVED for media that ended"},
+    {"codec_data", CFG_BOOL, IN(epc_cfg_policy_profile, codec_data), .def = "true", .help = "send Codec-Data"},
+    {"features", CFG_BOOL, IN(epc_cfg_policy_profile, features), .def = "true",
+     .help = "send Supported-Features"},
+    {"webrtc_avps", CFG_ENUM, IN(epc_cfg_policy_profile, webrtc_avps), .names = webrtc_avps, .def = "off",
+     .help = "vendor AVPs with the gateway's WebRTC information: `negotiated` by Supported-Features"},
+    {"omit", CFG_LIST, CFG_TOKEN, IN(epc_cfg_policy_profile, omit), IN_COUNT(epc_cfg_policy_profile, n_omit),
+     .def_note = "none", .help = "names of AVPs that are never sent"},
+};
+static const struct cfg_table profile_table = TABLE(profile_keys, struct epc_cfg_policy_profile);
+
+static const struct cfg_key access_keys[] = {
+    {"network", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_policy_access, network),
+     .help = "addresses of its UEs: `address/bits`"},
+    {"mode", CFG_ENUM, IN(epc_cfg_policy_access, mode), .names = policy_modes, .values = policy_mode_values,
+     .def = "required", .help = "`policy.mode` for these UEs"},
+    {"ip_domain_id", CFG_STRING, IN(epc_cfg_policy_access, ip_domain_id), .def_note = "none",
+     .help = "IP-Domain-Id, where networks use the same private addresses"},
+    {"called_station_id", CFG_STRING, IN(epc_cfg_policy_access, called_station_id), .def_note = "none",
+     .help = "Called-Station-Id: APN or DNN"},
+};
+static const struct cfg_table access_table = TABLE(access_keys, struct epc_cfg_policy_access);
 
 static const struct cfg_key issuer_keys[] = {
     {"issuer", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_issuer, issuer),
@@ -357,6 +397,16 @@ static const struct cfg_key main_keys[] = {
      .unit = "bit/s", .def = "1500000", .help = "video without `b=` line; IP, UDP and RTP included"},
     {"policy.data_bw_bps", CFG_U32, AT(policy.data_bw_bps), .min = 1000, .max = 1000000000,
      .unit = "bit/s", .def = "256000", .help = "data channels without `b=` line"},
+    {"policy.profile", CFG_TOKEN, AT(policy.profile), .def = "3gpp",
+     .help = "what the PCRF bears: `3gpp`, `open5gs` or one of `policy.profiles`"},
+    {"policy.profiles", CFG_MAPS, AT(policy.profiles), COUNT(policy.n_profiles), .items = &profile_table,
+     .def_note = "none", .help = "profiles of your own"},
+    {"policy.access", CFG_MAPS, AT(policy.access), COUNT(policy.n_access), .items = &access_table,
+     .def_note = "none", .help = "access networks whose UEs are treated apart; the longest prefix counts"},
+    {"policy.webrtc_vendor", CFG_U32, AT(policy.webrtc_vendor), .min = 1, .max = 16777215, .def = "32473",
+     .help = "enterprise number of the vendor AVPs"},
+    {"policy.preliminary", CFG_BOOL, AT(policy.preliminary), .def = "false",
+     .help = "ask on the offer already (Service-Info-Status PRELIMINARY), before the answer"},
     {"policy.signalling_session", CFG_BOOL, AT(policy.signalling_session), .def = "false",
      .help = "an AF signalling session for each registration (TS 29.214 4.4.5)"},
     {"policy.turn_servers", CFG_LIST, CFG_IP, AT(policy.turn_servers), COUNT(policy.n_turn_servers),

@@ -165,6 +165,17 @@ enum epc_err epc_policy_shape(const struct epc_service_info *full, const struct 
 enum epc_err epc_service_info_merge(struct epc_service_info **current,
                                     const struct epc_service_info *delta) EPC_MUST_CHECK;
 
+/* ---- configuration looked up -------------------------------------------------------------------- */
+
+/** The profile of that name, of cfg->profiles or built in ("3gpp", "open5gs"); @p name NULL: cfg->profile.
+ *  @return NULL: there is none */
+const struct epc_cfg_policy_profile *epc_policy_profile(const struct epc_cfg_policy *cfg, const char *name);
+/** The row of policy.access with the longest prefix that holds the UE's address; NULL: none. */
+const struct epc_cfg_policy_access *epc_policy_access_for(const struct epc_cfg_policy *cfg,
+                                                          const struct epc_addr *ue);
+/** policy.mode as it applies to that UE. */
+enum epc_policy_mode epc_policy_mode_for(const struct epc_cfg_policy *cfg, const struct epc_addr *ue);
+
 /* ---- what came back ----------------------------------------------------------------------------- */
 
 enum epc_policy_outcome {

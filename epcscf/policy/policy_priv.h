@@ -16,6 +16,8 @@ void pol_filters(const struct epc_policy_input *in, const struct pol_line *l, bo
                  struct epc_media_flow *f);
 /** UE-side port of the flow; 0 = not known. */
 uint16_t pol_ue_port(const struct epc_policy_input *in, const struct pol_line *l, bool rtcp);
+enum epc_err pol_component_copy(const struct epc_media_component *from, struct epc_media_component *to)
+    EPC_MUST_CHECK;
 /** Codec-Data text (TS 29.214 5.3.7), gives; NULL when out of memory. */
 char *pol_codec_data(const struct epc_sdp_media *m, bool uplink, bool is_offer);
 /** Same codecs and parameters? Who offered does not matter. */

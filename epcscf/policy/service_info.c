@@ -21,6 +21,7 @@ void epc_service_info_free(struct epc_service_info *s)
     for (size_t i = 0; i < s->n_components; i++)
         component_clear(&s->component[i]);
     free(s->component);
+    free(s->why);
     free(s);
 }
 
@@ -312,21 +313,6 @@ static bool same_component(const struct epc_media_component *a, const struct epc
            pol_codec_data_same(codec_data_of(a, "downlink"), codec_data_of(b, "downlink"));
 }
 
-static enum epc_err component_copy(const struct epc_media_component *from, struct epc_media_component *to)
-{
-    *to = *from;
-    for (size_t i = 0; i < EPC_ARRAY_LEN(to->codec_data); i++)
-        to->codec_data[i] = NULL;
-    for (size_t i = 0; i < EPC_ARRAY_LEN(to->codec_data); i++) {
-        if (!from->codec_data[i])
-            continue;
-        to->codec_data[i] = epc_str_dup(epc_str_c(from->codec_data[i]));
-        if (!to->codec_data[i])
-            return EPC_ENOMEM;
-    }
-    return EPC_OK;
-}
-
 enum epc_err epc_service_info_diff(const struct epc_service_info *prev, const struct epc_service_info *next,
                                    struct epc_service_info **delta)
 {
@@ -335,13 +321,20 @@ enum epc_err epc_service_info_diff(const struct epc_service_info *prev, const st
     if (d) {
         d->preliminary = next->preliminary;
         d->signalling = next->signalling;
+        d->several_dialogues = next->several_dialogues;
+        d->webrtc = next->webrtc;
+        d->why = next->why ? strdup(next->why) : NULL;
+        if (next->why && !d->why)
+            err = EPC_ENOMEM;
     }
     for (size_t i = 0; err == EPC_OK && i < next->n_components; i++) {
         const struct epc_media_component *c = &next->component[i], *old = find(prev, c->number);
         bool gone = c->status == EPC_FLOW_REMOVED;
         if (gone ? !old || old->status == EPC_FLOW_REMOVED : old && same_component(old, c))
             continue;
-        err = component_copy(c, &d->component[d->n_components++]);
+        err = pol_component_copy(c, &d->component[d->n_components]);
+        if (err == EPC_OK)
+            d->n_components++;
     }
     for (size_t i = 0; err == EPC_OK && prev && i < prev->n_components; i++) {
         const struct epc_media_component *old = &prev->component[i];

@@ -1,0 +1,56 @@
+/* What the keys of policy.* say together. */
+#include "config/config_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool profile_known(const struct epc_cfg_policy *p, const char *name)
+{
+    for (size_t i = 0; i < p->n_profiles; i++)
+        if (p->profiles[i].name && strcmp(p->profiles[i].name, name) == 0)
+            return true;
+    return strcmp(name, "3gpp") == 0 || strcmp(name, "open5gs") == 0;
+}
+
+static void fault(struct cfg_loader *ld, const char *list, size_t i, const char *key, const char *what,
+                  const char *remedy)
+{
+    char path[96], whole[48];
+    snprintf(path, sizeof path, "policy.%s[%zu].%s", list, i, key);
+    snprintf(whole, sizeof whole, "policy.%s", list);
+    cfg_fault(ld, cfg_item_line(ld, whole, i, key), path, "%s; %s", what, remedy);
+}
+
+static void check_profiles(struct cfg_loader *ld)
+{
+    const struct epc_cfg_policy *p = &ld->cfg->policy;
+    for (size_t i = 0; i < p->n_profiles; i++) {
+        for (size_t j = 0; j < i; j++)
+            if (p->profiles[i].name && p->profiles[j].name &&
+                strcmp(p->profiles[i].name, p->profiles[j].name) == 0) {
+                fault(ld, "profiles", i, "name", "stands twice", "remove or rename one");
+                break;
+            }
+        if (p->profiles[i].media_types == 0)
+            fault(ld, "profiles", i, "media_types", "is empty, so that nothing could be sent",
+                  "name the Media-Types that the PCRF takes");
+    }
+}
+
+void cfg_check_policy(struct cfg_loader *ld)
+{
+    const struct epc_cfg_policy *p = &ld->cfg->policy;
+    struct epc_addr base;
+    unsigned bits;
+    check_profiles(ld);
+    if (p->profile && !profile_known(p, p->profile))
+        cfg_fault(ld, cfg_line_of(ld, "policy.profile"), "policy.profile",
+                  "there is no profile %s; write 3gpp, open5gs, or a name of policy.profiles", p->profile);
+    for (size_t i = 0; i < p->n_access; i++)
+        if (p->access[i].network && !epc_network_parse(p->access[i].network, &base, &bits))
+            fault(ld, "access", i, "network", "is no network", "write address/bits, such as 10.45.0.0/16");
+    for (size_t i = 0; i < p->n_peers; i++)
+        if (p->peers[i].profile && !profile_known(p, p->peers[i].profile))
+            fault(ld, "peers", i, "profile", "names no profile",
+                  "write 3gpp, open5gs, or a name of policy.profiles");
+}
