@@ -1,5 +1,8 @@
-/* epcscfctl: one command to the daemon's control socket, its answer to standard output.
- * Exit status: 0 done, 1 the daemon refused, 2 it could not be asked. */
+/* epcscfctl: one command to the daemon's control socket, its answer to standard output; and tools that
+ * need no daemon.
+ * Exit status: 0 done, 1 refused or found wanting, 2 wrong usage, or it could not be asked. */
+#include "admin/ctl.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +13,15 @@
 #include <unistd.h>
 
 static const char default_path[] = "/run/epcscf.sock";
+
+/* Commands that run here; argv[0] is the command's own name. */
+static const struct local {
+    const char *name, *help;
+    int (*run)(int argc, char **argv);
+} locals[] = {
+    {"dict", "look things up in the Diameter dictionaries, check and export them", ctl_dict},
+};
+#define N_LOCALS (sizeof locals / sizeof locals[0])
 
 static int connect_to(const char *path)
 {
@@ -64,6 +76,13 @@ static int show_answer(FILE *f)
     return strcmp(status, "ok") == 0 ? 0 : 1;
 }
 
+static void usage(FILE *f)
+{
+    fprintf(f, "usage: epcscfctl [--socket PATH] COMMAND [WORD...]   (help lists the daemon's commands)\n");
+    for (size_t i = 0; i < N_LOCALS; i++)
+        fprintf(f, "       epcscfctl %-7s ...   %s; without a daemon\n", locals[i].name, locals[i].help);
+}
+
 int main(int argc, char **argv)
 {
     const char *path = default_path;
@@ -73,9 +92,16 @@ int main(int argc, char **argv)
         first = 3;
     }
     if (first >= argc) {
-        fprintf(stderr, "usage: epcscfctl [--socket PATH] COMMAND [WORD...]   (help lists the commands)\n");
+        usage(stderr);
         return 2;
     }
+    if (strcmp(argv[first], "--help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < N_LOCALS; i++)
+        if (strcmp(argv[first], locals[i].name) == 0)
+            return locals[i].run(argc - first, argv + first);
     signal(SIGPIPE, SIG_IGN);
     int fd = connect_to(path);
     FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
