@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static bool profile_known(const struct epc_cfg_policy *p, const char *name)
 {
@@ -37,6 +38,24 @@ static void check_profiles(struct cfg_loader *ld)
     }
 }
 
+static void check_pcrfs(struct cfg_loader *ld)
+{
+    const struct epc_cfg_policy *p = &ld->cfg->policy;
+    static const char list[] = "policy.peers";
+    for (size_t i = 0; i < p->n_peers; i++) {
+        const struct epc_cfg_pcrf *peer = &p->peers[i];
+        if (peer->profile && !profile_known(p, peer->profile))
+            cfg_fault(ld, cfg_item_line(ld, list, i, "profile"), list,
+                      "'%s' is no profile; name one of policy.profiles, or 3gpp or open5gs", peer->profile);
+        for (size_t j = 0; j < i && peer->host; j++)
+            if (p->peers[j].host && strcasecmp(p->peers[j].host, peer->host) == 0) {
+                cfg_fault(ld, cfg_item_line(ld, list, i, "host"), list, "%s stands twice; remove one",
+                          peer->host);
+                break;
+            }
+    }
+}
+
 void cfg_check_policy(struct cfg_loader *ld)
 {
     const struct epc_cfg_policy *p = &ld->cfg->policy;
@@ -49,8 +68,5 @@ void cfg_check_policy(struct cfg_loader *ld)
     for (size_t i = 0; i < p->n_access; i++)
         if (p->access[i].network && !epc_network_parse(p->access[i].network, &base, &bits))
             fault(ld, "access", i, "network", "is no network", "write address/bits, such as 10.45.0.0/16");
-    for (size_t i = 0; i < p->n_peers; i++)
-        if (p->peers[i].profile && !profile_known(p, p->peers[i].profile))
-            fault(ld, "peers", i, "profile", "names no profile",
-                  "write 3gpp, open5gs, or a name of policy.profiles");
+    check_pcrfs(ld);
 }

@@ -481,31 +481,6 @@ static void check_wwsf(struct cfg_loader *ld)
     check_wwsf_keys(ld);
 }
 
-static bool has_profile(const struct epc_cfg_policy *p, const char *name)
-{
-    for (size_t i = 0; i < p->n_profiles; i++)
-        if (p->profiles[i].name && strcmp(p->profiles[i].name, name) == 0)
-            return true;
-    return strcmp(name, "3gpp") == 0 || strcmp(name, "open5gs") == 0;
-}
-
-static void check_pcrfs(struct cfg_loader *ld)
-{
-    const struct epc_cfg_policy *p = &ld->cfg->policy;
-    for (size_t i = 0; i < p->n_peers; i++) {
-        const struct epc_cfg_pcrf *peer = &p->peers[i];
-        if (peer->profile && !has_profile(p, peer->profile))
-            cfg_fault(ld, item_line(ld, "policy.peers", i, "profile"), "policy.peers",
-                      "'%s' is no profile; name one of policy.profiles, or 3gpp or open5gs", peer->profile);
-        for (size_t j = 0; j < i && peer->host; j++)
-            if (p->peers[j].host && strcasecmp(p->peers[j].host, peer->host) == 0) {
-                cfg_fault(ld, item_line(ld, "policy.peers", i, "host"), "policy.peers",
-                          "%s stands twice; remove one", peer->host);
-                break;
-            }
-    }
-}
-
 static void check_admin(struct cfg_loader *ld)
 {
     const struct epc_config *c = ld->cfg;
@@ -523,7 +498,6 @@ void cfg_check_relations(struct cfg_loader *ld)
     check_sip(ld);
     check_registration(ld);
     check_tokens(ld);
-    check_pcrfs(ld);
     check_wwsf(ld);
     check_admin(ld);
     cfg_check_policy(ld);
