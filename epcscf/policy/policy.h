@@ -211,6 +211,21 @@ enum epc_policy_phase { EPC_PHASE_SETUP, EPC_PHASE_MODIFY };
 bool epc_policy_verdict(enum epc_policy_mode mode, enum epc_policy_phase phase,
                         const struct epc_policy_result *r, struct epc_cause *cause);
 
+/** The SDP body of a 488: the offer's m-lines with the bandwidth that the PCRF would take (RFC 3261
+ *  21.4.26, TS 24.229 5.2.7.2). Appends to @p out. @return EPC_OK; EPC_ENOENT: nothing acceptable was
+ *  named; EPC_ENOMEM */
+enum epc_err epc_policy_acceptable_sdp(const struct epc_sdp *offer, const struct epc_policy_result *r,
+                                       struct epc_buf *out) EPC_MUST_CHECK;
+/** A result and what had been asked; all borrowed, all but the result may be NULL. */
+struct epc_policy_question {
+    const struct epc_policy_result *result;
+    const struct epc_service_info *sent;
+    const struct epc_addr *ue;
+    const struct epc_cfg_policy *cfg;
+};
+/** In words, for an engineer: the result, why, and what to check. Lines of text appended to @p out. */
+void epc_policy_explain_result(const struct epc_policy_question *q, struct epc_buf *out);
+
 /* ---- what the policy function pushes ------------------------------------------------------------ */
 
 /** What is known of the access network (RAR 6, 12, 16, AAA, STA). */

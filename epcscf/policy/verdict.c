@@ -6,6 +6,7 @@ enum { RETRY_AFTER_S = 30 }; /* where the policy function names no interval */
 enum answer {
     A_500,          /* our own request was at fault, or no better code is defined */
     A_488_OR_500,   /* 488 when it says what would be acceptable */
+    A_488_MEDIA,    /* 488, unless it names an AVP: then our request was at fault, not the media */
     A_503,          /* later, perhaps */
     A_403,
     A_UNREACHABLE,  /* nobody decided: the mode does */
@@ -32,7 +33,7 @@ static const struct code {
     {5005, A_500, "DIAMETER MISSING_AVP (5005)"},
     {5009, A_500, "DIAMETER AVP_OCCURS_TOO_MANY_TIMES (5009)"},
     {5012, A_500, "DIAMETER UNABLE_TO_COMPLY (5012)"},
-    {5061, A_488_OR_500, "DIAMETER INVALID_SERVICE_INFORMATION (5061)"},
+    {5061, A_488_MEDIA, "DIAMETER INVALID_SERVICE_INFORMATION (5061)"},
     {5062, A_500, "DIAMETER FILTER_RESTRICTIONS (5062)"},
     {5063, A_488_OR_500, "DIAMETER REQUESTED_SERVICE_NOT_AUTHORIZED (5063)"},
     {5064, A_500, "DIAMETER DUPLICATED_AF_SESSION (5064)"},
@@ -79,6 +80,10 @@ static bool refused(enum epc_policy_mode mode, const struct epc_policy_result *r
     case A_488_OR_500:
         if (r->n_acceptable)
             return refuse(cause, 488, 0, spec, r, "Bandwidth not authorised");
+        return refuse(cause, 500, 0, spec, r, "Not authorised by policy");
+    case A_488_MEDIA:
+        if (!r->failed_avp[0])
+            return refuse(cause, 488, 0, spec, r, "Media not authorised");
         return refuse(cause, 500, 0, spec, r, "Not authorised by policy");
     case A_503:
         return refuse(cause, 503, retry_s, spec, r, "Not authorised for now");
