@@ -29,6 +29,8 @@ struct epc_rx_host {
     enum epc_err (*info_merge)(struct epc_service_info **current, const struct epc_service_info *delta);
     enum epc_err (*shape)(const struct epc_service_info *full, const struct epc_cfg_policy_profile *profile,
                           bool webrtc, struct epc_service_info **out);
+    const struct epc_cfg_policy_profile *(*profile)(const struct epc_cfg_policy *cfg, const char *name);
+    const struct epc_cfg_policy_access *(*access)(const struct epc_cfg_policy *cfg, const struct epc_addr *ue);
 };
 
 /** What the extension offers. */

@@ -1,20 +1,14 @@
-/* AAR/AAA and STR/STA. Spec: TS 29.214 4.4.1, 4.4.2, 4.4.4, 5.6.1 to 5.6.6; RFC 6733 8.4. */
+/* AAR and STR. Spec: TS 29.214 4.4.1, 4.4.2, 4.4.4, 5.6.1, 5.6.5; the AVPs in the order of the ABNF. */
 #include "rx_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Rel8 | Rel9 | ProvAFsignalFlow | Rel10 | NetLoc of feature list 1 (TS 29.214 5.4.1). */
-#define RX_FEATURES_LIST_1 0x37u
+enum { INITIAL_REQUEST = 0, UPDATE_REQUEST = 1 };
 
-static void put_destination(struct msg *m, const struct rx_route *to, bool *ok)
-{
-    rx_put_text(m, RX_DESTINATION_REALM, to->realm, ok);
-    if (to->host[0])
-        rx_put_text(m, RX_DESTINATION_HOST, to->host, ok);
-}
+/* ---- what every request has ------------------------------------------------------------------------ */
 
-static struct msg *new_request(uint32_t command, const struct rx_assoc *a, const struct rx_route *to, bool *ok)
+static struct msg *new_request(uint32_t command)
 {
     struct msg *m = NULL;
     struct msg_hdr *h;
@@ -26,42 +20,25 @@ static struct msg *new_request(uint32_t command, const struct rx_assoc *a, const
     }
     h->msg_appl = RX_APP_ID;
     h->msg_flags |= CMD_FLAG_PROXIABLE;
-    rx_put_text(m, RX_SESSION_ID, a->session_id, ok);
-    rx_put_u32(m, RX_AUTH_APPLICATION_ID, RX_APP_ID, ok);
-    if (fd_msg_add_origin(m, 1)) /* Origin-Host, Origin-Realm, Origin-State-Id */
-        *ok = false;
-    put_destination(m, to, ok);
     return m;
 }
 
-static void put_subscriptions_to_events(struct msg *m, bool signalling, bool *ok)
+static void put_origin(struct msg *m, bool *ok)
 {
-    /* 5.3.13: in the initial request only. A signalling session reports its path alone (4.4.5). */
-    static const int32_t call[] = {1, 2, 3, 4, 6, 9}, path[] = {2, 3, 4, 6};
-    const int32_t *action = signalling ? path : call;
-    size_t n = signalling ? EPC_ARRAY_LEN(path) : EPC_ARRAY_LEN(call);
-    for (size_t i = 0; i < n; i++)
-        rx_put_i32(m, RX_SPECIFIC_ACTION, action[i], ok);
+    rx_put_octets(m, RX_ORIGIN_HOST, fd_g_config->cnf_diamid, fd_g_config->cnf_diamid_len, ok);
+    rx_put_octets(m, RX_ORIGIN_REALM, fd_g_config->cnf_diamrlm, fd_g_config->cnf_diamrlm_len, ok);
 }
 
-static void put_features(struct msg *m, bool *ok)
+static void put_class(struct msg *m, const struct rx_assoc *a, bool *ok)
 {
-    struct avp *f = rx_put_group(m, RX_SUPPORTED_FEATURES, ok);
-    if (!f)
-        return;
-    rx_put_u32(f, RX_VENDOR_ID, RX_VENDOR, ok);
-    rx_put_u32(f, RX_FEATURE_LIST_ID, 1, ok);
-    rx_put_u32(f, RX_FEATURE_LIST, RX_FEATURES_LIST_1, ok);
+    for (size_t i = 0; i < a->n_class; i++)
+        rx_put_octets(m, RX_CLASS, a->class_avp[i].p, a->class_avp[i].n, ok);
 }
 
-static void put_initial(struct msg *m, const struct epc_policy_session *h, bool signalling,
-                        bool *ok)
+static void put_required_access_info(struct msg *m, bool *ok)
 {
-    put_subscriptions_to_events(m, signalling, ok);
-    if (h->impu)
-        rx_put_subscription(m, h->impu, ok);
-    put_features(m, ok);
-    rx_put_ue(m, &h->ue, ok);
+    rx_put_i32(m, RX_REQUIRED_ACCESS_INFO, 0 /* USER_LOCATION */, ok);
+    rx_put_i32(m, RX_REQUIRED_ACCESS_INFO, 1 /* MS_TIME_ZONE */, ok);
 }
 
 static enum epc_err queue(struct rx_assoc *a, uint32_t command, const struct rx_route *to,
@@ -73,6 +50,7 @@ static enum epc_err queue(struct rx_assoc *a, uint32_t command, const struct rx_
         *m = NULL;
         return EPC_ENOMEM;
     }
+    rx_profile_strip(*m, a->profile);
     *tx = (struct rx_tx){.rs = a->rs, .token = a->token, .seq = a->seq, .command = command,
                          .opens = command == RX_CC_AA && !a->peer_host,
                          .bound = a->peer_host != NULL};
@@ -86,124 +64,130 @@ static enum epc_err queue(struct rx_assoc *a, uint32_t command, const struct rx_
     return e;
 }
 
+/* ---- AAR -------------------------------------------------------------------------------------------- */
+
+static void put_text_if(struct msg *m, enum rx_avp id, const char *text, bool *ok)
+{
+    if (text && text[0])
+        rx_put_text(m, id, text, ok);
+}
+
+static const struct epc_cfg_policy_access *access_of(const struct rx_assoc *a)
+{
+    return rx.host->access ? rx.host->access(rx.host->cfg, &a->ue) : NULL;
+}
+
+static void put_actions(struct msg *m, const struct epc_policy_session *h, bool *ok)
+{
+    uint32_t set = rx_actions(h);
+    for (int32_t n = 0; n < 32; n++)
+        if (set & 1u << n)
+            rx_put_i32(m, RX_SPECIFIC_ACTION, n, ok);
+}
+
+static void put_parties(struct msg *m, const struct epc_policy_session *h, bool *ok)
+{
+    put_text_if(m, RX_CALLING_PARTY_ADDRESS, h->calling, ok);
+    struct avp *callee = h->called ? rx_put_group(m, RX_CALLEE_INFORMATION, ok) : NULL;
+    if (callee)
+        rx_put_text(callee, RX_CALLED_PARTY_ADDRESS, h->called, ok);
+}
+
+/* From Specific-Action to Called-Station-Id: what holds for the whole session is said once. */
+static void put_binding(struct msg *m, const struct rx_assoc *a, const struct epc_service_info *info,
+                        const struct epc_cfg_policy_access *net, bool *ok)
+{
+    const struct epc_policy_session *h = a->handle;
+    put_actions(m, h, ok); /* 5.3.13: in the initial request only */
+    rx_put_subscriptions(m, h->impu, h->impi, ok);
+    if (a->profile->cfg->features)
+        rx_put_features(m, a, info, ok);
+    if (h->reservation_priority >= 0 && h->reservation_priority <= 15)
+        rx_put_i32(m, RX_RESERVATION_PRIORITY, h->reservation_priority, ok);
+    rx_put_ue(m, &a->ue, ok);
+    put_text_if(m, RX_CALLED_STATION_ID, net ? net->called_station_id : NULL, ok);
+    put_text_if(m, RX_SERVICE_URN, h->service_urn, ok);
+    put_text_if(m, RX_MPS_IDENTIFIER, h->mps, ok);
+    put_parties(m, h, ok);
+}
+
+/* What is said of the session as a whole; in an update only what the PCRF does not know. */
+static void put_session_state(struct msg *m, const struct rx_assoc *a, const struct epc_service_info *info,
+                              bool initial, bool *ok)
+{
+    const struct epc_service_info *told = initial ? NULL : a->told;
+    if (info->preliminary)
+        rx_put_i32(m, RX_SERVICE_INFO_STATUS, 1 /* PRELIMINARY_SERVICE_INFORMATION */, ok);
+    else if (told && told->preliminary)
+        rx_put_i32(m, RX_SERVICE_INFO_STATUS, 0 /* FINAL_SERVICE_INFORMATION */, ok);
+    put_text_if(m, RX_AF_CHARGING_IDENTIFIER, a->handle->icid, ok);
+    if (info->several_dialogues)
+        rx_put_i32(m, RX_SIP_FORKING_INDICATION, 1 /* SEVERAL_DIALOGUES */, ok);
+    else if (told && told->several_dialogues)
+        rx_put_i32(m, RX_SIP_FORKING_INDICATION, 0 /* SINGLE_DIALOGUE */, ok);
+}
+
 enum epc_err rx_send_aar(struct rx_assoc *a, const struct epc_service_info *info, bool initial)
 {
     const struct epc_policy_session *h = a->handle;
-    const char *app_id = rx.host->cfg->af_application_id;
+    const struct epc_cfg_policy_access *net = initial ? access_of(a) : NULL;
     bool ok = true;
     struct rx_route to;
     rx_route(a, &to);
-    struct msg *m = new_request(RX_CC_AA, a, &to, &ok);
+    struct msg *m = new_request(RX_CC_AA);
     if (!m)
         return EPC_ENOMEM;
     a->seq++;
     a->late = false;
-    if (app_id && app_id[0])
-        rx_put_text(m, RX_AF_APPLICATION_IDENTIFIER, app_id, &ok);
-    rx_put_components(m, info, &ok);
-    if (info->preliminary)
-        rx_put_i32(m, RX_SERVICE_INFO_STATUS, 1 /* PRELIMINARY_SERVICE_INFORMATION */, &ok);
-    if (h->icid)
-        rx_put_text(m, RX_AF_CHARGING_IDENTIFIER, h->icid, &ok);
+    rx_put_text(m, RX_SESSION_ID, a->session_id, &ok);
+    rx_put_u32(m, RX_AUTH_APPLICATION_ID, RX_APP_ID, &ok);
+    put_origin(m, &ok);
+    rx_put_text(m, RX_DESTINATION_REALM, to.realm, &ok);
+    put_text_if(m, RX_DESTINATION_HOST, to.host, &ok);
+    put_text_if(m, RX_IP_DOMAIN_ID, net ? net->ip_domain_id : NULL, &ok);
+    put_text_if(m, RX_AF_APPLICATION_IDENTIFIER, h->icsi ? h->icsi : rx.host->cfg->af_application_id, &ok);
+    rx_put_components(m, a, info, &ok);
+    put_session_state(m, a, info, initial, &ok);
     if (initial)
-        put_initial(m, h, info->signalling, &ok);
-    rx_put_i32(m, RX_RX_REQUEST_TYPE, initial ? 0 : 1, &ok);
-    if (a->class_avp.n)
-        rx_put_octets(m, RX_CLASS, a->class_avp.p, a->class_avp.n, &ok);
+        put_binding(m, a, info, net, &ok);
+    rx_put_i32(m, RX_RX_REQUEST_TYPE, initial ? INITIAL_REQUEST : UPDATE_REQUEST, &ok);
+    if (initial && a->want_access_info)
+        put_required_access_info(m, &ok);
+    rx_put_u32(m, RX_ORIGIN_STATE_ID, fd_g_config->cnf_orstateid, &ok);
+    put_class(m, a, &ok);
+    if (a->webrtc && rx_told_webrtc_new(a))
+        rx_put_webrtc_session(m, a->telling, &ok);
     enum epc_err e = queue(a, RX_CC_AA, &to, &m, ok);
     if (!e)
         epc_count(EPC_C_RX_AAR);
     return e;
 }
 
+/* ---- STR -------------------------------------------------------------------------------------------- */
+
 enum epc_err rx_send_str(struct rx_assoc *a)
 {
     bool ok = true;
     struct rx_route to;
     rx_route(a, &to);
-    struct msg *m = new_request(RX_CC_ST, a, &to, &ok);
+    struct msg *m = new_request(RX_CC_ST);
     if (!m)
         return EPC_ENOMEM;
     a->seq++;
+    rx_put_text(m, RX_SESSION_ID, a->session_id, &ok);
+    put_origin(m, &ok);
+    rx_put_text(m, RX_DESTINATION_REALM, to.realm, &ok);
+    rx_put_u32(m, RX_AUTH_APPLICATION_ID, RX_APP_ID, &ok);
     rx_put_i32(m, RX_TERMINATION_CAUSE, 1 /* DIAMETER_LOGOUT */, &ok);
-    if (a->class_avp.n)
-        rx_put_octets(m, RX_CLASS, a->class_avp.p, a->class_avp.n, &ok);
+    put_text_if(m, RX_DESTINATION_HOST, to.host, &ok);
+    if (a->want_access_info && a->features[0] & RX_F1_NETLOC)
+        put_required_access_info(m, &ok);
+    put_class(m, a, &ok);
+    rx_put_u32(m, RX_ORIGIN_STATE_ID, fd_g_config->cnf_orstateid, &ok);
+    if (a->webrtc && a->told)
+        rx_put_webrtc_final(m, a->told, &ok);
     enum epc_err e = queue(a, RX_CC_ST, &to, &m, ok);
     if (!e)
         epc_count(EPC_C_RX_STR);
     return e;
-}
-
-/* ---- answers -------------------------------------------------------------------------------------- */
-
-/* Result-Code or, in its place, Experimental-Result (RFC 6733 7.6). @return false: neither. */
-static bool read_code(struct msg *m, struct epc_policy_result *r)
-{
-    struct avp *exp = rx_get(m, RX_EXPERIMENTAL_RESULT, NULL);
-    bool plain = rx_get_u32(m, RX_RESULT_CODE, &r->code);
-    if (plain && (r->code / 1000 != 2 || !exp))
-        return true;
-    if (exp && rx_get_u32(exp, RX_EXPERIMENTAL_RESULT_CODE, &r->code)) {
-        r->experimental = true;
-        return true;
-    }
-    return plain;
-}
-
-static void log_refusal(struct msg *m, const struct epc_policy_result *r)
-{
-    struct epc_str sid = EPC_STR_NULL;
-    (void)rx_get_octets(m, RX_SESSION_ID, &sid);
-    /* 5001 to 5015 without Experimental-Result: the PCRF found our request wrong. */
-    bool our_fault = !r->experimental && r->code > 5000 && r->code < 5016 && r->code != 5002 &&
-                     r->code != 5003;
-    epc_log(our_fault ? EPC_LOG_ERROR : EPC_LOG_INFO, "rx",
-            "event=%s code=%u experimental=%d session=%.*s",
-            our_fault ? "request-faulted" : "refused", r->code, r->experimental, EPC_STR_ARG(sid));
-}
-
-enum rx_event rx_read_answer(struct msg *m, struct epc_policy_result *r)
-{
-    *r = (struct epc_policy_result){.outcome = EPC_POLICY_FAILED};
-    if (!read_code(m, r)) {
-        epc_log(EPC_LOG_WARN, "rx", "event=answer-without-result");
-        return RX_EV_REFUSED;
-    }
-    if (r->code / 1000 == 2) {
-        r->outcome = EPC_POLICY_GRANTED;
-        return RX_EV_GRANTED;
-    }
-    if (!r->experimental && r->code / 1000 == 3) {
-        r->outcome = EPC_POLICY_UNREACHABLE;
-        epc_log(EPC_LOG_WARN, "rx", "event=undelivered code=%u", r->code);
-        return RX_EV_UNDELIVERED;
-    }
-    r->outcome = EPC_POLICY_REFUSED;
-    (void)rx_get_u32(m, RX_RETRY_INTERVAL, &r->retry_interval_s);
-    rx_read_acceptable(m, r);
-    log_refusal(m, r);
-    return !r->experimental && r->code == 5002 ? RX_EV_UNKNOWN : RX_EV_REFUSED;
-}
-
-static void keep(char **to, struct msg *m, enum rx_avp id)
-{
-    struct epc_str v;
-    if (*to || !rx_get_octets(m, id, &v))
-        return;
-    *to = epc_str_dup(v); /* without it requests go by realm: no failure */
-}
-
-void rx_learn_peer(struct rx_assoc *a, struct msg *m)
-{
-    struct epc_str v;
-    keep(&a->peer_host, m, RX_ORIGIN_HOST);
-    keep(&a->peer_realm, m, RX_ORIGIN_REALM);
-    if (rx_get_octets(m, RX_CLASS, &v)) {
-        char *copy = malloc(v.n ? v.n : 1);
-        if (copy) {
-            memcpy(copy, v.p, v.n);
-            free((char *)a->class_avp.p);
-            a->class_avp = (struct epc_str){copy, v.n};
-        }
-    }
 }

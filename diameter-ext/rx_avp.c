@@ -76,22 +76,33 @@ struct dict_object *rx_command(uint32_t code)
     return NULL;
 }
 
-static struct avp *put(msg_or_avp *parent, enum rx_avp id, union avp_value *v, bool *ok)
+static struct avp *put_avp(msg_or_avp *parent, struct dict_object *model, bool mandatory,
+                           union avp_value *v, bool *ok)
 {
     struct avp *a = NULL;
     struct avp_hdr *h;
     if (!*ok)
         return NULL;
-    if (fd_msg_avp_new(dict.avp[id], 0, &a) || fd_msg_avp_hdr(a, &h) ||
-        (v && fd_msg_avp_setvalue(a, v)) || fd_msg_avp_add(parent, MSG_BRW_LAST_CHILD, a)) {
+    if (fd_msg_avp_new(model, 0, &a) || fd_msg_avp_hdr(a, &h) || (v && fd_msg_avp_setvalue(a, v)) ||
+        fd_msg_avp_add(parent, MSG_BRW_LAST_CHILD, a)) {
         if (a)
             fd_msg_free(a);
         *ok = false;
         return NULL;
     }
-    h->avp_flags = (uint8_t)((h->avp_flags & ~AVP_FLAG_MANDATORY) |
-                             (avp_info[id].mandatory ? AVP_FLAG_MANDATORY : 0));
+    h->avp_flags = (uint8_t)((h->avp_flags & ~AVP_FLAG_MANDATORY) | (mandatory ? AVP_FLAG_MANDATORY : 0));
     return a;
+}
+
+static struct avp *put(msg_or_avp *parent, enum rx_avp id, union avp_value *v, bool *ok)
+{
+    return put_avp(parent, dict.avp[id], avp_info[id].mandatory, v, ok);
+}
+
+struct avp *rx_put_model(msg_or_avp *parent, struct dict_object *model, bool mandatory,
+                         union avp_value *v, bool *ok)
+{
+    return model ? put_avp(parent, model, mandatory, v, ok) : NULL;
 }
 
 struct avp *rx_put_group(msg_or_avp *parent, enum rx_avp id, bool *ok)
@@ -159,4 +170,19 @@ bool rx_get_octets(msg_or_avp *parent, enum rx_avp id, struct epc_str *out)
     if (v)
         *out = (struct epc_str){(const char *)v->os.data, v->os.len};
     return v != NULL;
+}
+
+const char *rx_avp_label(struct avp *a, char *out, size_t n)
+{
+    struct dict_object *model = NULL;
+    struct dict_avp_data d;
+    struct avp_hdr *h;
+    out[0] = '\0';
+    if (fd_msg_avp_hdr(a, &h))
+        return out;
+    if (fd_msg_model(a, &model) == 0 && model && fd_dict_getval(model, &d) == 0)
+        snprintf(out, n, "%s", d.avp_name);
+    else
+        snprintf(out, n, "AVP %u/%u", h->avp_flags & AVP_FLAG_VENDOR ? h->avp_vendor : 0, h->avp_code);
+    return out;
 }

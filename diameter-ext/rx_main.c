@@ -19,6 +19,14 @@ static enum epc_err start(void)
 {
     rx.start_s = (uint32_t)epc_wall_s();
     atomic_store(&rx.stopping, false);
+    enum epc_err e = rx_profiles_init();
+    if (e)
+        return e;
+    if (rx.host->cfg->webrtc_vendor && !rx_webrtc_init())
+        epc_log(EPC_LOG_WARN, "rx",
+                "event=no-webrtc-dictionary vendor=%u hint=\"no AVPs of policy.webrtc_vendor in any dictionary "
+                "that freeDiameter has loaded: they are never sent\"",
+                rx.host->cfg->webrtc_vendor);
     return rx_sender_start();
 }
 
@@ -93,6 +101,7 @@ void fd_ext_fini(void)
         return;
     stop();
     rx_session_fini();
+    rx_profiles_fini();
 }
 
 EXTENSION_ENTRY("epcscf_rx", rx_entry, "dict_rx")

@@ -19,6 +19,7 @@
 
 #define RX_APP_ID 16777236u
 #define RX_VENDOR 10415u
+#define RX_VENDOR_ETSI 13019u
 #define RX_MAX_SHARDS 256
 enum { RX_CC_RA = 258, RX_CC_AA = 265, RX_CC_AS = 274, RX_CC_ST = 275 };
 
@@ -36,6 +37,8 @@ enum { RX_CC_RA = 258, RX_CC_AA = 265, RX_CC_AS = 274, RX_CC_ST = 275 };
     RX_AVP(REDIRECT_HOST, "Redirect-Host", 0, true)                                                \
     RX_AVP(REDIRECT_HOST_USAGE, "Redirect-Host-Usage", 0, true)                                    \
     RX_AVP(REDIRECT_MAX_CACHE_TIME, "Redirect-Max-Cache-Time", 0, true)                            \
+    RX_AVP(FAILED_AVP, "Failed-AVP", 0, true)                                                      \
+    RX_AVP(ERROR_MESSAGE, "Error-Message", 0, false)                                               \
     RX_AVP(RESULT_CODE, "Result-Code", 0, true)                                                    \
     RX_AVP(EXPERIMENTAL_RESULT, "Experimental-Result", 0, true)                                    \
     RX_AVP(EXPERIMENTAL_RESULT_CODE, "Experimental-Result-Code", 0, true)                          \
@@ -74,6 +77,27 @@ enum { RX_CC_RA = 258, RX_CC_AA = 265, RX_CC_AS = 274, RX_CC_ST = 275 };
     RX_AVP(ACCEPTABLE_SERVICE_INFO, "Acceptable-Service-Info", RX_VENDOR, true)                    \
     RX_AVP(RETRY_INTERVAL, "Retry-Interval", RX_VENDOR, false)                                     \
     RX_AVP(ABORT_CAUSE, "Abort-Cause", RX_VENDOR, true)                                            \
+    RX_AVP(SERVICE_AUTHORIZATION_INFO, "Service-Authorization-Info", RX_VENDOR, false)             \
+    RX_AVP(SIP_FORKING_INDICATION, "SIP-Forking-Indication", RX_VENDOR, true)                      \
+    RX_AVP(SERVICE_URN, "Service-URN", RX_VENDOR, true)                                            \
+    RX_AVP(MPS_IDENTIFIER, "MPS-Identifier", RX_VENDOR, false)                                     \
+    RX_AVP(RESERVATION_PRIORITY, "Reservation-Priority", RX_VENDOR_ETSI, false)                    \
+    RX_AVP(CALLEE_INFORMATION, "Callee-Information", RX_VENDOR, false)                             \
+    RX_AVP(CALLED_PARTY_ADDRESS, "Called-Party-Address", RX_VENDOR, false)                         \
+    RX_AVP(CALLING_PARTY_ADDRESS, "Calling-Party-Address", RX_VENDOR, false)                       \
+    RX_AVP(REQUIRED_ACCESS_INFO, "Required-Access-Info", RX_VENDOR, false)                         \
+    RX_AVP(IP_DOMAIN_ID, "IP-Domain-Id", RX_VENDOR, false)                                         \
+    RX_AVP(CALLED_STATION_ID, "Called-Station-Id", 0, true)                                        \
+    RX_AVP(EXT_MAX_BW_UL, "Extended-Max-Requested-BW-UL", RX_VENDOR, false)                        \
+    RX_AVP(EXT_MAX_BW_DL, "Extended-Max-Requested-BW-DL", RX_VENDOR, false)                        \
+    RX_AVP(CHARGING_ADDRESS, "Access-Network-Charging-Address", RX_VENDOR, true)                   \
+    RX_AVP(CHARGING_IDENTIFIER, "Access-Network-Charging-Identifier", RX_VENDOR, true)             \
+    RX_AVP(CHARGING_IDENTIFIER_VALUE, "Access-Network-Charging-Identifier-Value", RX_VENDOR, true) \
+    RX_AVP(USER_LOCATION_INFO, "3GPP-User-Location-Info", RX_VENDOR, false)                        \
+    RX_AVP(MS_TIMEZONE, "3GPP-MS-TimeZone", RX_VENDOR, false)                                      \
+    RX_AVP(SGSN_MCC_MNC, "3GPP-SGSN-MCC-MNC", RX_VENDOR, false)                                    \
+    RX_AVP(TWAN_IDENTIFIER, "TWAN-Identifier", RX_VENDOR, false)                                   \
+    RX_AVP(NETLOC_ACCESS_SUPPORT, "NetLoc-Access-Support", RX_VENDOR, false)                       \
     RX_AVP(RAT_TYPE, "RAT-Type", RX_VENDOR, false)                                                 \
     RX_AVP(IP_CAN_TYPE, "IP-CAN-Type", RX_VENDOR, true)
 
@@ -100,6 +124,11 @@ void rx_put_text(msg_or_avp *parent, enum rx_avp id, const char *text, bool *ok)
 struct avp *rx_get(msg_or_avp *parent, enum rx_avp id, struct avp *after);
 bool rx_get_u32(msg_or_avp *parent, enum rx_avp id, uint32_t *out);
 bool rx_get_octets(msg_or_avp *parent, enum rx_avp id, struct epc_str *out); /**< borrowed */
+/** Name of @p a in the dictionary, else "AVP vendor/code"; returns @p out. */
+const char *rx_avp_label(struct avp *a, char *out, size_t n);
+/** Like rx_put_*, for an AVP outside the table; @p model NULL: nothing happens. @p v NULL: a group. */
+struct avp *rx_put_model(msg_or_avp *parent, struct dict_object *model, bool mandatory,
+                         union avp_value *v, bool *ok);
 
 /* ---- trace (rx_trace.c) ---------------------------------------------------------------------- */
 
@@ -124,63 +153,95 @@ enum rx_event {
     RX_EV_GRANTED,      /**< answer 2xxx */
     RX_EV_REFUSED,      /**< any other answer that the PCRF made */
     RX_EV_UNKNOWN,      /**< 5002: the PCRF has no such session */
+    RX_EV_DUPLICATE,    /**< 5064: the PCRF has another session for this service */
+    RX_EV_UNCLEAR,      /**< an answer that says neither yes nor no: the PCRF may hold a session */
     RX_EV_UNDELIVERED,  /**< no peer, 3xxx, send queue full */
     RX_EV_TIMEOUT,      /**< our own timer */
-    RX_EV_EXPIRED,      /**< freeDiameter gave the request up, long after our timer */
+    RX_EV_EXPIRED,      /**< freeDiameter gave the request up, some time after our timer */
     RX_EV_UPDATE,       /**< the handle has a request */
-    RX_EV_DETACH,       /**< the handle is closed */
-    RX_EV_LOST,         /**< the PCRF has restarted without it */
+    RX_EV_DETACH,       /**< the handle is closed, or wants another association */
+    RX_EV_DISPLACED,    /**< another association of ours met it as a duplicate */
+    RX_EV_LOST,         /**< the PCRF has restarted without its sessions */
     RX_EVENT_COUNT
 };
 
 #define RX_NAME_MAX 256 /* a DiameterIdentity and its NUL */
 
+/** Service information that a PCRF does not want to see again before a time (Retry-Interval). */
+struct rx_intervals;
+
 struct rx_shard {
     struct epc_shard *shard;
     unsigned index;
     struct epc_hash assocs; /**< by token */
+    struct epc_hash orphans; /**< associations in the Orphan states, by the UE's address */
+    struct rx_intervals *intervals;   /**< NULL until the first Retry-Interval */
 };
 
 struct rx_request {
     struct rx_request *next;
-    struct epc_service_info *info; /**< owned */
+    struct epc_service_info *info; /**< owned; what differs from the request before */
     epc_policy_done_fn *done;
     void *arg;
 };
 
+enum { RX_MAX_CLASS = 4 };
+
 struct rx_assoc {
-    struct epc_hnode node;
+    struct epc_hnode node, ue_node;
     struct rx_shard *rs;
     uint64_t token;           /**< in the Session-Id; key of the table */
     char *session_id;
     enum rx_state state;
     struct epc_policy_session *handle; /**< NULL once closed */
     char *trace_key;
+    struct epc_addr ue;
     uint32_t seq;             /**< of the outstanding request; older answers are stale */
     bool late;                /**< the outstanding request has timed out */
+    bool orphan;              /**< in rs->orphans */
     bool doomed;              /**< out of the table, freed at the end of the turn */
+    bool aborted;             /**< an ASR was heard */
     char *peer_host, *peer_realm; /**< who answered first: later requests go there */
     uint32_t peer_state;      /**< its Origin-State-Id when it last answered; 0 = not told */
     char via[RX_NAME_MAX];    /**< the peer through which it was reached */
-    struct epc_str class_avp; /**< owned; to be echoed */
+    struct epc_str class_avp[RX_MAX_CLASS]; /**< owned; to be echoed */
+    size_t n_class;
+    const struct rx_profile *profile; /**< of who reads the next request */
+    uint32_t features[2];     /**< lists 1 and 2 that both sides support; what is not listed is not used */
+    bool answered;            /**< a PCRF has granted something */
+    bool webrtc_agreed;       /**< the PCRF lists our feature WebRTC-Info */
+    bool webrtc;              /**< the message in the making carries vendor AVPs */
+    bool told_webrtc;         /**< so did what `told` holds */
+    bool want_access_info;
+    /** Shaped for its PCRF: what it was told and granted, and what the outstanding AAR tells. */
+    struct epc_service_info *told, *telling;
+    bool unsure;              /**< an AAR got no answer: `told` may or may not hold, all is told again */
 };
 
 /** Opaque to the daemon: struct epc_policy_session of policy.h. */
 struct epc_policy_session {
     struct rx_shard *rs;
     struct rx_assoc *assoc;
-    char *impu, *icid, *trace_key;
+    char *impu, *impi, *icid, *icsi, *service_urn, *called, *calling, *mps, *trace_key;
+    int reservation_priority; /**< -1 = not sent */
+    bool signalling, want_access_info;
     struct epc_addr ue;
     epc_policy_event_fn *on_event;
     void *arg;
-    struct rx_request *queue, **queue_tail; /**< head = outstanding when `busy` */
-    bool busy;
+    struct rx_request *queue, **queue_tail; /**< the first n_asked are outstanding */
+    size_t n_queued, n_asked;
+    bool closed;
     bool rebind;              /**< `ue` has changed: the next request opens a new association */
-    struct epc_timer timer;   /**< runs while busy */
-    /** Could not even be queued: the timer (0 ms) reports this, so that `done` never runs inside
-     *  request(). EPC_POLICY_GRANTED = nothing failed. */
-    enum epc_policy_outcome send_failure;
-    struct epc_service_info *current;       /**< what the PCRF was told so far, merged */
+    bool again;               /**< what was asked is about to be asked again */
+    bool displaced;           /**< a duplicate was ended and the request repeated (5064) */
+    struct epc_timer timer;   /**< runs while something is asked */
+    uint64_t deadline_ms;     /**< for what is asked, whatever number of messages it takes */
+    /** A result without an answer: the timer (0 ms) reports it, so that `done` never runs inside
+     *  request(). */
+    bool has_early, unsent;   /**< unsent: the association waits for a message that never left */
+    struct epc_policy_result early;
+    /** Full pictures, as the caller sees them: what was not refused, and that with what is asked. */
+    struct epc_service_info *full, *asked;
 };
 
 /** What crosses from freeDiameter's or the sender's thread to a shard, and back. */
@@ -205,6 +266,8 @@ struct rx_ext {
     uint32_t start_s;             /**< high part of Session-Ids: differs at each start */
     _Atomic uint32_t next_sid;
     atomic_bool stopping;
+    struct rx_profile *profiles;  /**< rx_profiles_init() */
+    size_t n_profiles, default_profile;
 };
 extern struct rx_ext rx;
 
@@ -224,26 +287,127 @@ const char *rx_event_name(enum rx_event e);
 /** The table as a graph in dot's language, for the documentation. */
 void rx_print_states(FILE *out);
 
+/** The association, in state RX_PENDING, for @p h, which gets it. NULL: out of memory. */
+struct rx_assoc *rx_assoc_new(struct epc_policy_session *h);
+/** Take it from its handle. */
+void rx_assoc_unlink(struct rx_assoc *a);
+/** End an orphan of the same UE, which stands in the way of @p a. @return false: there is none. */
+bool rx_assoc_displace(struct rx_assoc *a);
+epc_hash_eq_fn rx_assoc_same_token, rx_orphan_of_ue; /**< of the shard's tables */
+/* ---- handles (rx_handle.c) -------------------------------------------------------------------- */
+
+/** End what is asked and go on with the queue. The callbacks come last: they may close the handle. */
+void rx_handle_done(struct epc_policy_session *h, const struct epc_policy_result *r);
+/** What was asked is asked again, in a new association. */
+void rx_handle_again(struct epc_policy_session *h);
+
+/* ---- what is told (rx_told.c) ------------------------------------------------------------------ */
+
+/** Shape @p full for the PCRF of @p a and find what it must be told: a->telling and *delta (gives).
+ *  *delta is NULL when the PCRF knows all of it.
+ *  @return EPC_OK, EPC_ENOMEM */
+enum epc_err rx_told_prepare(struct rx_assoc *a, const struct epc_service_info *full,
+                             struct epc_service_info **delta) EPC_MUST_CHECK;
+/** The outstanding AAR was granted, refused, or nobody knows. */
+void rx_told_settle(struct rx_assoc *a, const struct epc_policy_result *r);
+void rx_told_free(struct rx_assoc *a);
+/** The PCRF has not heard the session's WebRTC information in this form. */
+bool rx_told_webrtc_new(const struct rx_assoc *a);
+
+/* ---- Retry-Interval (rx_interval.c) ----------------------------------------------------------------- */
+
+/** The PCRF does not want to see @p info for @p ue again within @p seconds (TS 29.214 4.4.1).
+ *  Same information: same kinds of media, directions and bandwidth; addresses and ports, which differ
+ *  with each call, do not count. */
+void rx_interval_add(struct rx_shard *rs, const struct epc_addr *ue, const struct epc_service_info *info,
+                 uint32_t seconds);
+/** @return seconds left, 0 = may be sent. */
+uint32_t rx_interval_left(const struct rx_shard *rs, const struct epc_addr *ue,
+                      const struct epc_service_info *info);
+void rx_interval_free(struct rx_shard *rs);
+
+/* ---- profiles and features (rx_features.c) ------------------------------------------------------ */
+
+/** A profile of the configuration, made ready: what may not be sent, by code. */
+struct rx_profile {
+    const struct epc_cfg_policy_profile *cfg;
+    uint64_t *omit;           /**< vendor << 32 | code */
+    size_t n_omit;
+};
+/** Once, at start; logs names of AVPs that nobody knows. @return EPC_OK, EPC_ENOMEM */
+enum epc_err rx_profiles_init(void) EPC_MUST_CHECK;
+void rx_profiles_fini(void);
+/** @p name NULL: policy.profile. Never NULL: an unknown name means the default. */
+const struct rx_profile *rx_profile(const char *name);
+/** Take out what the profile omits, also inside groups. */
+void rx_profile_strip(msg_or_avp *parent, const struct rx_profile *p);
+enum { /* bits of feature lists 1 and 2 (TS 29.214 5.4.1) */
+    RX_F1_REL8 = 1u << 0, RX_F1_REL9 = 1u << 1, RX_F1_PROV_AF_SIGNAL_FLOW = 1u << 2, RX_F1_REL10 = 1u << 4,
+    RX_F1_NETLOC = 1u << 5, RX_F1_NETLOC_TRUSTED_WLAN = 1u << 8, RX_F1_PLMN_INFO = 1u << 19,
+    RX_F2_EXTENDED_BW_NR = 1u << 1, RX_F2_EPS_FALLBACK_REPORT = 1u << 8,
+    RX_F2_REALLOCATION_OF_CREDIT = 1u << 11,
+};
+/** Specific-Actions that a session subscribes to: bit n stands for value n. */
+uint32_t rx_actions(const struct epc_policy_session *h);
+void rx_put_features(struct msg *m, const struct rx_assoc *a, const struct epc_service_info *info, bool *ok);
+void rx_read_features(struct msg *m, struct rx_assoc *a);
+
 /* ---- service information (rx_info.c) --------------------------------------------------------- */
 
-void rx_put_components(struct msg *m, const struct epc_service_info *info, bool *ok);
+void rx_put_components(struct msg *m, const struct rx_assoc *a, const struct epc_service_info *info,
+                       bool *ok);
 void rx_put_ue(struct msg *m, const struct epc_addr *ue, bool *ok);
-void rx_put_subscription(struct msg *m, const char *impu, bool *ok);
-/** Lay @p delta over *current (made if NULL): components by number; removed ones go. */
-enum epc_err rx_info_merge(struct epc_service_info **current,
-                           const struct epc_service_info *delta) EPC_MUST_CHECK;
-void rx_read_acceptable(struct msg *m, struct epc_policy_result *r);
+/** Subscription-Id of a public identity, and of the IMSI if @p impi is made of one. */
+void rx_put_subscriptions(struct msg *m, const char *impu, const char *impi, bool *ok);
+/** IMSI of a private identity of TS 23.003 13.3. @return false: it has none. */
+bool rx_imsi(const char *impi, char out[16]);
+
+/* ---- WebRTC information in vendor AVPs (rx_webrtc.c) -------------------------------------------- */
+
+/** Find the AVPs of policy.webrtc_vendor. @return false: no such dictionary; they are never sent. */
+bool rx_webrtc_init(void);
+bool rx_webrtc_known(void);
+void rx_put_webrtc_feature(struct msg *m, bool *ok);
+void rx_put_webrtc_session(struct msg *m, const struct epc_service_info *info, bool *ok);
+void rx_put_webrtc_media(msg_or_avp *parent, const struct epc_webrtc_media *w, bool *ok);
+/** In a STR: what is known of each component at the end. */
+void rx_put_webrtc_final(struct msg *m, const struct epc_service_info *info, bool *ok);
 
 /* ---- AAR and STR (rx_aar.c) ------------------------------------------------------------------ */
 
-/** Build and queue. @return EPC_OK (an event will follow), EPC_ENOMEM, EPC_ELIMIT (queue full) */
+/** Build and queue; @p info is shaped. @return EPC_OK (an event will follow), EPC_ENOMEM, EPC_ELIMIT
+ *  (queue full) */
 enum epc_err rx_send_aar(struct rx_assoc *a, const struct epc_service_info *info,
                          bool initial) EPC_MUST_CHECK;
 enum epc_err rx_send_str(struct rx_assoc *a) EPC_MUST_CHECK;
+
+/* ---- AAA and STA (rx_answer.c) ------------------------------------------------------------------ */
+
 /** Read an AAA or STA. @return the event that it is; @p r gets the details. */
 enum rx_event rx_read_answer(struct msg *m, struct epc_policy_result *r);
-/** Keep what later requests must carry: peer, Class. */
+/** Keep what later requests must carry: peer, Class, features. */
 void rx_learn_peer(struct rx_assoc *a, struct msg *m);
+
+/* ---- access network (rx_access.c, rx_netinfo.c) ------------------------------------------------- */
+
+/** @return false: the message says nothing of it. */
+bool rx_read_access(struct msg *m, struct epc_policy_access *out);
+bool rx_read_charging(struct msg *m, struct epc_policy_charging *out);
+/** The handle hears what an AAA says of access network and charging. It may close itself. */
+void rx_tell_answer(struct rx_assoc *a, struct msg *m);
+
+/* Pure: octets to text. */
+
+/** What a PCRF says of where the UE is. Slices with p NULL were not told. */
+struct rx_netinfo {
+    int32_t ip_can_type, rat_type; /**< -1 = not told */
+    struct epc_str user_location;  /**< 3GPP-User-Location-Info (TS 29.061 16.4.7.2) */
+    struct epc_str time_zone;      /**< 3GPP-MS-TimeZone (TS 29.060 7.7.52) */
+    struct epc_str twan;           /**< TWAN-Identifier (TS 29.274 8.100) */
+};
+/** A network-provided value of P-Access-Network-Info (TS 24.229 7.2A.4); "" when nothing is known.
+ *  @param zone also the time zone. Any octets allowed. */
+void rx_netinfo_text(const struct rx_netinfo *n, bool zone, char *out, size_t size);
 
 /* ---- peers (rx_peer.c) ------------------------------------------------------------------------ */
 

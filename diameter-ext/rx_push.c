@@ -5,12 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
+enum specific_action {
     SA_CHARGING_CORRELATION = 1, SA_LOSS_OF_BEARER = 2, SA_RECOVERY_OF_BEARER = 3,
-    SA_RELEASE_OF_BEARER = 4, SA_IP_CAN_CHANGE = 6, SA_FAILED_ALLOCATION = 9,
-    SA_ACCESS_NETWORK_INFO = 12, SA_PLMN_CHANGE = 16,
+    SA_RELEASE_OF_BEARER = 4, SA_IP_CAN_CHANGE = 6, SA_OUT_OF_CREDIT = 7, SA_RESOURCES_ALLOCATED = 8,
+    SA_FAILED_ALLOCATION = 9, SA_LIMITED_PCC = 10, SA_ACCESS_NETWORK_INFO = 12,
+    SA_LIMITED_PCC_OVER = 13, SA_ACCESS_INFO_FAILED = 14, SA_PLMN_CHANGE = 16, SA_CREDIT_BACK = 18,
+    SA_HIGHEST = 20, /* FAILED_QOS_UPDATE */
 };
-enum { RESULT_SUCCESS = 2001, RESULT_TOO_BUSY = 3004, RESULT_UNKNOWN_SESSION = 5002 };
+enum {
+    RESULT_SUCCESS = 2001, RESULT_TOO_BUSY = 3004, RESULT_UNKNOWN_SESSION = 5002,
+    RESULT_INVALID_AVP_VALUE = 5004, RESULT_MISSING_AVP = 5005,
+};
 
 #define MAX_ACTIONS 8
 
@@ -18,43 +23,36 @@ enum { RESULT_SUCCESS = 2001, RESULT_TOO_BUSY = 3004, RESULT_UNKNOWN_SESSION = 5
 struct push {
     struct epc_policy_event event[MAX_ACTIONS];
     size_t n_events;
+    bool has_access, has_charging;
     struct epc_policy_access access;
+    struct epc_policy_charging charging;
+};
+
+/* What is wrong with it; `result` RESULT_SUCCESS: nothing. */
+struct fault {
+    uint32_t result;
+    enum rx_avp avp;
+    uint32_t value;
 };
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 
-/* access-class of P-Access-Network-Info (TS 24.229 7.2A.4.2): the network knows no more of a cell. */
-static const char *access_class(struct msg *m)
-{
-    static const struct {
-        uint32_t rat;
-        const char *text;
-    } known[] = {{0, "3GPP-WLAN;network-provided"},      {1000, "3GPP-UTRAN;network-provided"},
-                 {1001, "3GPP-GERAN;network-provided"},  {1004, "3GPP-E-UTRAN;network-provided"},
-                 {1006, "3GPP-NR;network-provided"}};
-    uint32_t rat;
-    if (rx_get_u32(m, RX_RAT_TYPE, &rat))
-        for (size_t i = 0; i < EPC_ARRAY_LEN(known); i++)
-            if (known[i].rat == rat)
-                return known[i].text;
-    return NULL;
-}
-
 /* Components of the Flows AVPs. For SA_FAILED_ALLOCATION a component whose status is ACTIVE is none
- * of them (5.3.13: without Media-Component-Status it counts as inactive). */
-static void read_flows(struct msg *m, bool skip_active, struct epc_policy_event *ev, bool *any)
+ * of them (5.3.13: without Media-Component-Status it counts as inactive). @return false: no Flows. */
+static bool read_flows(struct msg *m, bool skip_active, struct epc_policy_event *ev)
 {
     struct avp *f = NULL;
-    *any = false;
+    bool any = false;
     while ((f = rx_get(m, RX_FLOWS, f))) {
         uint32_t number, status = 1;
-        *any = true;
+        any = true;
         (void)rx_get_u32(f, RX_MEDIA_COMPONENT_STATUS, &status);
         if (!rx_get_u32(f, RX_MEDIA_COMPONENT_NUMBER, &number) || (skip_active && status == 0))
             continue;
         if (ev->n_components < EPC_ARRAY_LEN(ev->components))
             ev->components[ev->n_components++] = number;
     }
+    return any;
 }
 
 static bool covers_all(const struct epc_service_info *have, const struct epc_policy_event *ev)
@@ -69,49 +67,83 @@ static bool covers_all(const struct epc_service_info *have, const struct epc_pol
     return true;
 }
 
+static bool read_loss(struct msg *m, bool failed, const struct epc_service_info *have,
+                      struct epc_policy_event *ev)
+{
+    bool flows = read_flows(m, failed, ev);
+    if (flows && ev->n_components == 0)
+        return false;
+    ev->kind = !flows || covers_all(have, ev) ? EPC_PEV_ALL_MEDIA_LOST : EPC_PEV_MEDIA_LOST;
+    return true;
+}
+
 /* @return false: nothing that session/ must hear. */
 static bool read_action(struct msg *m, uint32_t action, const struct epc_service_info *have,
                         struct epc_policy_event *ev)
 {
-    bool flows;
     *ev = (struct epc_policy_event){.code = action};
-    switch (action) {
+    switch ((enum specific_action)action) {
     case SA_LOSS_OF_BEARER:
     case SA_RELEASE_OF_BEARER:
     case SA_FAILED_ALLOCATION:
-        read_flows(m, action == SA_FAILED_ALLOCATION, ev, &flows);
-        if (flows && ev->n_components == 0)
-            return false;
-        ev->kind = !flows || covers_all(have, ev) ? EPC_PEV_ALL_MEDIA_LOST : EPC_PEV_MEDIA_LOST;
-        return true;
+        return read_loss(m, action == SA_FAILED_ALLOCATION, have, ev);
     case SA_RECOVERY_OF_BEARER:
-        read_flows(m, false, ev, &flows);
         ev->kind = EPC_PEV_RECOVERED;
-        return true;
+        break;
+    case SA_RESOURCES_ALLOCATED:
+        ev->kind = EPC_PEV_RESOURCES;
+        break;
+    case SA_OUT_OF_CREDIT:
+        ev->kind = EPC_PEV_OUT_OF_CREDIT;
+        break;
+    case SA_CREDIT_BACK:
+        ev->kind = EPC_PEV_CREDIT_BACK;
+        break;
+    case SA_LIMITED_PCC:
+    case SA_LIMITED_PCC_OVER:
+        ev->kind = EPC_PEV_LIMITED_PCC;
+        break;
     case SA_CHARGING_CORRELATION:
+        ev->kind = EPC_PEV_CHARGING;
+        return true;
     case SA_IP_CAN_CHANGE:
     case SA_ACCESS_NETWORK_INFO:
+    case SA_ACCESS_INFO_FAILED:
     case SA_PLMN_CHANGE:
         ev->kind = EPC_PEV_ACCESS_INFO;
         return true;
+    case SA_HIGHEST:
+    default:
+        return false; /* not subscribed to */
     }
-    return false; /* not subscribed to */
+    (void)read_flows(m, false, ev);
+    return true;
+}
+
+static uint32_t action_of(struct avp *a)
+{
+    struct avp_hdr *h;
+    return fd_msg_avp_hdr(a, &h) == 0 && h->avp_value ? h->avp_value->u32 : UINT32_MAX;
 }
 
 static void read_rar(struct msg *m, const struct epc_service_info *have, struct push *p)
 {
     struct avp *a = NULL;
-    const char *class = access_class(m);
-    p->access = (struct epc_policy_access){.ip_can_type = -1, .rat_type = -1};
-    if (class)
-        snprintf(p->access.access_info, sizeof p->access.access_info, "%s", class);
+    p->has_access = rx_read_access(m, &p->access);
+    p->has_charging = rx_read_charging(m, &p->charging);
     while (p->n_events < MAX_ACTIONS && (a = rx_get(m, RX_SPECIFIC_ACTION, a))) {
-        struct avp_hdr *h;
-        if (fd_msg_avp_hdr(a, &h) == 0 && h->avp_value &&
-            read_action(m, h->avp_value->u32, have, &p->event[p->n_events])) {
-            p->event[p->n_events].access = &p->access;
-            p->n_events++;
+        struct epc_policy_event *ev = &p->event[p->n_events];
+        if (!read_action(m, action_of(a), have, ev)) {
+            epc_log(EPC_LOG_INFO, "rx", "event=specific-action-ignored value=%u", action_of(a));
+            continue;
         }
+        if (ev->code == SA_ACCESS_INFO_FAILED)
+            p->has_access = p->access.reporting_failed = true;
+        p->n_events++;
+    }
+    for (size_t i = 0; i < p->n_events; i++) {
+        p->event[i].access = p->has_access ? &p->access : NULL;
+        p->event[i].charging = p->has_charging ? &p->charging : NULL;
     }
 }
 
@@ -122,10 +154,45 @@ static void read_asr(struct msg *m, struct push *p)
     p->n_events = 1;
 }
 
+/* What freeDiameter's rules do not say, or said before another dictionary changed them. */
+static struct fault check(struct msg *m, uint32_t command)
+{
+    struct avp *a = NULL;
+    uint32_t app = 0;
+    if (!rx_get_u32(m, RX_AUTH_APPLICATION_ID, &app))
+        return (struct fault){RESULT_MISSING_AVP, RX_AUTH_APPLICATION_ID, 0};
+    if (app != RX_APP_ID)
+        return (struct fault){RESULT_INVALID_AVP_VALUE, RX_AUTH_APPLICATION_ID, app};
+    if (command == RX_CC_AS)
+        return (struct fault){rx_get(m, RX_ABORT_CAUSE, NULL) ? RESULT_SUCCESS : RESULT_MISSING_AVP,
+                              RX_ABORT_CAUSE, 0};
+    if (!rx_get(m, RX_SPECIFIC_ACTION, NULL))
+        return (struct fault){RESULT_MISSING_AVP, RX_SPECIFIC_ACTION, 0};
+    while ((a = rx_get(m, RX_SPECIFIC_ACTION, a)))
+        if (action_of(a) > SA_HIGHEST)
+            return (struct fault){RESULT_INVALID_AVP_VALUE, RX_SPECIFIC_ACTION, action_of(a)};
+    return (struct fault){.result = RESULT_SUCCESS};
+}
+
 /* ---- answering ------------------------------------------------------------------------------------ */
 
+static void put_result(struct msg *m, const struct fault *f, bool *ok)
+{
+    rx_put_u32(m, RX_RESULT_CODE, f->result, ok);
+    if (f->result == RESULT_INVALID_AVP_VALUE || f->result == RESULT_MISSING_AVP) {
+        struct avp *failed = rx_put_group(m, RX_FAILED_AVP, ok);
+        if (failed)
+            rx_put_u32(failed, f->avp, f->value, ok); /* all that can be at fault are integers */
+    }
+    if (f->result / 1000 == 3) { /* a protocol error carries the E bit (RFC 6733 7.2) */
+        struct msg_hdr *h;
+        if (fd_msg_hdr(m, &h) == 0)
+            h->msg_flags |= CMD_FLAG_ERROR;
+    }
+}
+
 /* Takes the request (nulled). */
-static void answer(struct msg **m, uint32_t command, uint32_t code, const char *key)
+static void answer_fault(struct msg **m, uint32_t command, const struct fault *f, const char *key)
 {
     bool ok = true;
     if (fd_msg_new_answer_from_req(fd_g_config->cnf_dict, m, 0)) {
@@ -136,12 +203,7 @@ static void answer(struct msg **m, uint32_t command, uint32_t code, const char *
     }
     if (fd_msg_add_origin(*m, 1))
         ok = false;
-    rx_put_u32(*m, RX_RESULT_CODE, code, &ok);
-    if (code / 1000 == 3) { /* a protocol error carries the E bit (RFC 6733 7.2) */
-        struct msg_hdr *h;
-        if (fd_msg_hdr(*m, &h) == 0)
-            h->msg_flags |= CMD_FLAG_ERROR;
-    }
+    put_result(*m, f, &ok);
     struct rx_tx *tx = ok ? calloc(1, sizeof *tx) : NULL;
     if (!tx) {
         fd_msg_free(*m);
@@ -154,6 +216,11 @@ static void answer(struct msg **m, uint32_t command, uint32_t code, const char *
     *m = NULL;
     if (rx_send(tx))
         rx_tx_free(tx);
+}
+
+static void answer(struct msg **m, uint32_t command, uint32_t code, const char *key)
+{
+    answer_fault(m, command, &(struct fault){.result = code}, key);
 }
 
 static void answer_unknown(struct msg **m, uint32_t command)
@@ -178,11 +245,19 @@ static void tell(struct rx_assoc *a, const struct push *p)
     }
 }
 
+static void answer_wrong(struct rx_assoc *a, struct rx_tx *tx, const struct fault *f)
+{
+    epc_log(EPC_LOG_WARN, "rx", "event=push-refused command=%u result=%u session=%s", tx->command, f->result,
+            a->session_id);
+    epc_count(EPC_C_RX_PUSH_REFUSED);
+    answer_fault(&tx->msg, tx->command, f, a->trace_key);
+}
+
 void rx_push(struct rx_tx *tx)
 {
     struct epc_str sid = EPC_STR_NULL;
     struct rx_assoc *a = rx_assoc_find(tx->rs, tx->token);
-    struct push p = {0};
+    struct push p;
     bool known = a && rx_get_octets(tx->msg, RX_SESSION_ID, &sid) &&
                  epc_str_eqc(sid, a->session_id);
     rx_trace(false, tx->msg, known ? a->trace_key : NULL);
@@ -191,10 +266,17 @@ void rx_push(struct rx_tx *tx)
         return;
     }
     rx_peer_answered(a, tx);
-    if (tx->command == RX_CC_AS)
+    struct fault f = check(tx->msg, tx->command);
+    if (f.result != RESULT_SUCCESS) {
+        answer_wrong(a, tx, &f);
+        return;
+    }
+    p.n_events = 0;
+    if (tx->command == RX_CC_RA)
+        read_rar(tx->msg, a->told ? a->told : a->telling, &p);
+    else if (!a->aborted) /* a second ASR is answered like the first, and means no more */
         read_asr(tx->msg, &p);
-    else
-        read_rar(tx->msg, a->handle ? a->handle->current : NULL, &p);
+    a->aborted = a->aborted || tx->command == RX_CC_AS;
     answer(&tx->msg, tx->command, RESULT_SUCCESS, a->trace_key);
     tell(a, &p);
 }

@@ -1,17 +1,14 @@
-/* Handles and associations (see rx_priv.h), the state machine, the policy client's functions.
+/* Associations (see rx_priv.h) and their state machine.
  * Spec: RFC 6733 8.1 (client, stateful), TS 29.214 4.4. */
 #include "rx_priv.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void handle_next(struct epc_policy_session *h);
-
 /* ---- associations -------------------------------------------------------------------------------- */
 
-static bool same_token(const struct epc_hnode *node, const void *key)
+bool rx_assoc_same_token(const struct epc_hnode *node, const void *key)
 {
     return EPC_CONTAINER(node, const struct rx_assoc, node)->token == *(const uint64_t *)key;
 }
@@ -71,11 +68,20 @@ static void assoc_free(void *obj)
     free(a->trace_key);
     free(a->peer_host);
     free(a->peer_realm);
-    free((char *)a->class_avp.p);
+    for (size_t i = 0; i < a->n_class; i++)
+        free((char *)a->class_avp[i].p);
+    rx_told_free(a);
     free(a);
 }
 
-static struct rx_assoc *assoc_new(struct epc_policy_session *h)
+static uint64_t ue_hash(const struct epc_addr *ue)
+{
+    char ip[EPC_ADDR_LEN];
+    epc_addr_ip(ue, ip);
+    return epc_hash_bytes(ip, strlen(ip));
+}
+
+struct rx_assoc *rx_assoc_new(struct epc_policy_session *h)
 {
     struct rx_assoc *a = calloc(1, sizeof *a);
     if (!a)
@@ -92,6 +98,8 @@ static struct rx_assoc *assoc_new(struct epc_policy_session *h)
     }
     a->state = RX_PENDING;
     a->handle = h;
+    a->ue = h->ue;
+    a->want_access_info = h->want_access_info;
     h->assoc = a;
     epc_hash_add(&a->rs->assocs, &a->node, epc_hash_u64(a->token));
     epc_count(EPC_C_RX_SESSIONS);
@@ -106,58 +114,60 @@ static void assoc_end(struct rx_assoc *a)
     a->doomed = true;
     rx_journal_closed(a);
     epc_hash_del(&a->rs->assocs, &a->node);
+    if (a->orphan)
+        epc_hash_del(&a->rs->orphans, &a->ue_node);
     epc_count_add(EPC_C_RX_SESSIONS, -1);
     rx.host->doom(a->rs->shard, assoc_free, a);
 }
 
-static void unlink_handle(struct rx_assoc *a)
+void rx_assoc_unlink(struct rx_assoc *a)
 {
     if (a->handle)
         a->handle->assoc = NULL;
     a->handle = NULL;
 }
 
-/* ---- actions ------------------------------------------------------------------------------------- */
-
-static void request_free(struct rx_request *q)
+/* Nobody's any more, and the PCRF may still hold it: another request of its UE may meet it there. */
+static void orphan(struct rx_assoc *a)
 {
-    if (!q)
+    if (a->orphan)
         return;
-    if (q->info)
-        rx.host->info_free(q->info);
-    free(q);
+    a->orphan = true;
+    epc_hash_add(&a->rs->orphans, &a->ue_node, ue_hash(&a->ue));
 }
 
-/* End the outstanding request. The callback comes last: it may close the handle. */
-static void complete(struct epc_policy_session *h, const struct epc_policy_result *r)
+bool rx_orphan_of_ue(const struct epc_hnode *node, const void *ue)
 {
-    struct rx_request *q = h->queue;
-    rx.host->timer_stop(h->rs->shard, &h->timer);
-    h->busy = false;
-    h->send_failure = EPC_POLICY_GRANTED;
-    h->queue = q->next;
-    if (!h->queue)
-        h->queue_tail = &h->queue;
-    /* What was not refused counts as told: the caller's next request is a difference to it. */
-    if (r->outcome != EPC_POLICY_REFUSED && rx_info_merge(&h->current, q->info))
-        epc_log(EPC_LOG_ERROR, "rx", "event=out-of-memory what=service-information");
-    handle_next(h);
-    q->done(q->arg, r);
-    request_free(q);
+    return epc_addr_same_ip(&EPC_CONTAINER(node, const struct rx_assoc, ue_node)->ue, ue);
 }
+
+bool rx_assoc_displace(struct rx_assoc *a)
+{
+    struct epc_hnode *n = epc_hash_find(&a->rs->orphans, ue_hash(&a->ue), &a->ue);
+    if (!n)
+        return false;
+    struct rx_assoc *other = EPC_CONTAINER(n, struct rx_assoc, ue_node);
+    epc_log(EPC_LOG_INFO, "rx", "event=displaced session=%s by=%s", other->session_id, a->session_id);
+    if (other->state != RX_DISCON)
+        rx_assoc_event(other, RX_EV_DISPLACED, NULL);
+    return true;
+}
+
+/* ---- actions ------------------------------------------------------------------------------------- */
 
 static void act_done(struct rx_assoc *a, const struct epc_policy_result *r)
 {
+    rx_told_settle(a, r);
     if (a->handle)
-        complete(a->handle, r);
+        rx_handle_done(a->handle, r);
 }
 
 static void act_done_unlink(struct rx_assoc *a, const struct epc_policy_result *r)
 {
     struct epc_policy_session *h = a->handle;
-    unlink_handle(a);
+    rx_assoc_unlink(a);
     if (h)
-        complete(h, r);
+        rx_handle_done(h, r);
 }
 
 static void act_timed_out(struct rx_assoc *a, const struct epc_policy_result *r)
@@ -195,13 +205,24 @@ static void act_reopen(struct rx_assoc *a, const struct epc_policy_result *r)
 {
     struct epc_policy_session *h = a->handle;
     (void)r;
-    unlink_handle(a);
+    rx_assoc_unlink(a);
     if (!h)
         return;
     epc_log(EPC_LOG_INFO, "rx", "event=reopen lost=%s", a->session_id);
-    rx.host->timer_stop(h->rs->shard, &h->timer);
-    h->busy = false;
-    handle_next(h);
+    rx_handle_again(h);
+}
+
+/* The PCRF believes that this service has a session already: what we have of that kind ends, once. */
+static void act_duplicate(struct rx_assoc *a, const struct epc_policy_result *r)
+{
+    struct epc_policy_session *h = a->handle;
+    if (!h || h->displaced || !rx_assoc_displace(a)) {
+        act_done_unlink(a, r);
+        return;
+    }
+    h->displaced = true;
+    rx_assoc_unlink(a);
+    rx_handle_again(h);
 }
 
 /* The handle is told; its next request opens a new session with all that is known. */
@@ -209,7 +230,7 @@ static void act_lost(struct rx_assoc *a, const struct epc_policy_result *r)
 {
     struct epc_policy_session *h = a->handle;
     (void)r;
-    unlink_handle(a);
+    rx_assoc_unlink(a);
     epc_log(EPC_LOG_INFO, "rx", "event=lost session=%s", a->session_id);
     if (h && h->on_event)
         h->on_event(h->arg, &(struct epc_policy_event){.kind = EPC_PEV_LOST_SESSION});
@@ -228,6 +249,8 @@ static const struct row {
     {RX_PENDING, RX_EV_GRANTED, act_done, RX_OPEN},
     {RX_PENDING, RX_EV_REFUSED, act_done_unlink, RX_ENDED},
     {RX_PENDING, RX_EV_UNKNOWN, act_done_unlink, RX_ENDED},
+    {RX_PENDING, RX_EV_DUPLICATE, act_duplicate, RX_ENDED},
+    {RX_PENDING, RX_EV_UNCLEAR, act_unlink_str, RX_DISCON},
     {RX_PENDING, RX_EV_UNDELIVERED, act_done_unlink, RX_ENDED},
     {RX_PENDING, RX_EV_TIMEOUT, act_timed_out_unlink, RX_ORPHAN_PENDING},
     {RX_PENDING, RX_EV_EXPIRED, act_unlink_str, RX_DISCON},
@@ -239,6 +262,8 @@ static const struct row {
 
     {RX_UPDATING, RX_EV_GRANTED, act_done, RX_OPEN},
     {RX_UPDATING, RX_EV_REFUSED, act_done, RX_OPEN},
+    {RX_UPDATING, RX_EV_DUPLICATE, act_done, RX_OPEN},
+    {RX_UPDATING, RX_EV_UNCLEAR, act_done, RX_OPEN},
     {RX_UPDATING, RX_EV_UNKNOWN, act_reopen, RX_ENDED},
     {RX_UPDATING, RX_EV_UNDELIVERED, act_done, RX_OPEN},
     {RX_UPDATING, RX_EV_TIMEOUT, act_timed_out, RX_OPEN},
@@ -248,18 +273,26 @@ static const struct row {
     {RX_ORPHAN_PENDING, RX_EV_GRANTED, act_str, RX_DISCON},
     {RX_ORPHAN_PENDING, RX_EV_REFUSED, NULL, RX_ENDED},
     {RX_ORPHAN_PENDING, RX_EV_UNKNOWN, NULL, RX_ENDED},
+    {RX_ORPHAN_PENDING, RX_EV_DUPLICATE, NULL, RX_ENDED},
+    {RX_ORPHAN_PENDING, RX_EV_UNCLEAR, act_str, RX_DISCON},
     {RX_ORPHAN_PENDING, RX_EV_UNDELIVERED, NULL, RX_ENDED},
     {RX_ORPHAN_PENDING, RX_EV_EXPIRED, act_str, RX_DISCON},
+    {RX_ORPHAN_PENDING, RX_EV_DISPLACED, act_str, RX_DISCON},
 
     {RX_ORPHAN_UPDATING, RX_EV_GRANTED, act_str, RX_DISCON},
     {RX_ORPHAN_UPDATING, RX_EV_REFUSED, act_str, RX_DISCON},
+    {RX_ORPHAN_UPDATING, RX_EV_DUPLICATE, act_str, RX_DISCON},
+    {RX_ORPHAN_UPDATING, RX_EV_UNCLEAR, act_str, RX_DISCON},
     {RX_ORPHAN_UPDATING, RX_EV_UNKNOWN, NULL, RX_ENDED},
     {RX_ORPHAN_UPDATING, RX_EV_UNDELIVERED, act_str, RX_DISCON},
     {RX_ORPHAN_UPDATING, RX_EV_EXPIRED, act_str, RX_DISCON},
+    {RX_ORPHAN_UPDATING, RX_EV_DISPLACED, act_str, RX_DISCON},
 
     {RX_DISCON, RX_EV_GRANTED, NULL, RX_ENDED},
     {RX_DISCON, RX_EV_REFUSED, NULL, RX_ENDED},
     {RX_DISCON, RX_EV_UNKNOWN, NULL, RX_ENDED},
+    {RX_DISCON, RX_EV_DUPLICATE, NULL, RX_ENDED},
+    {RX_DISCON, RX_EV_UNCLEAR, NULL, RX_ENDED},
     {RX_DISCON, RX_EV_UNDELIVERED, NULL, RX_ENDED},
     {RX_DISCON, RX_EV_EXPIRED, NULL, RX_ENDED},
 };
@@ -274,8 +307,8 @@ const char *rx_state_name(enum rx_state s)
 const char *rx_event_name(enum rx_event e)
 {
     static const char *const name[RX_EVENT_COUNT] = {
-        "granted", "refused", "unknown-session", "undelivered", "timeout", "expired", "update",
-        "detach", "pcrf-restarted"};
+        "granted", "refused", "unknown-session", "duplicate", "unclear", "undelivered", "timeout",
+        "expired", "update", "detach", "displaced", "pcrf-restarted"};
     return (unsigned)e < RX_EVENT_COUNT ? name[e] : "?";
 }
 
@@ -302,6 +335,8 @@ void rx_assoc_event(struct rx_assoc *a, enum rx_event ev, const struct epc_polic
         return;
     }
     a->state = row->next;
+    if (a->state == RX_ORPHAN_PENDING || a->state == RX_ORPHAN_UPDATING)
+        orphan(a);
     if (row->action)
         row->action(a, r ? r : &none);
     if (a->state == RX_ENDED)
@@ -343,8 +378,11 @@ static void on_answer(struct rx_tx *tx)
         return;
     if (tx->msg)
         rx_peer_answered(a, tx);
-    if (ev == RX_EV_GRANTED && tx->command == RX_CC_AA)
+    if (ev == RX_EV_GRANTED && tx->command == RX_CC_AA) {
         rx_learn_peer(a, tx->msg);
+        if (a->handle)
+            rx_tell_answer(a, tx->msg);
+    }
     rx_assoc_event(a, ev, &r);
 }
 
@@ -359,181 +397,6 @@ void rx_on_tx(struct epc_shard *sh, void *arg)
     else
         on_answer(tx);
     rx_tx_free(tx);
-}
-
-/* ---- handles ------------------------------------------------------------------------------------- */
-
-static void on_timer(void *arg)
-{
-    struct epc_policy_session *h = arg;
-    struct rx_assoc *a = h->assoc;
-    struct epc_policy_result r = {.outcome = EPC_POLICY_TIMED_OUT};
-    enum rx_event ev = RX_EV_TIMEOUT;
-    if (h->send_failure != EPC_POLICY_GRANTED) {
-        r.outcome = h->send_failure;
-        ev = RX_EV_UNDELIVERED;
-    } else {
-        epc_count(EPC_C_RX_TIMEOUT);
-        epc_log(EPC_LOG_WARN, "rx", "event=timeout after_ms=%" PRIu32 " session=%s",
-                rx.host->cfg->timeout_ms, a ? a->session_id : "-");
-    }
-    if (a)
-        rx_assoc_event(a, ev, &r);
-    else
-        complete(h, &r);
-}
-
-/* An initial AAR carries all that is known; @p delta alone would not do after 5002 or a time-out. */
-static enum epc_err send_initial(struct epc_policy_session *h, const struct epc_service_info *delta)
-{
-    struct epc_service_info *all = NULL;
-    enum epc_err e = h->current ? rx_info_merge(&all, h->current) : EPC_OK;
-    if (!e)
-        e = rx_info_merge(&all, delta);
-    if (!e && !assoc_new(h))
-        e = EPC_ENOMEM;
-    if (!e)
-        e = rx_send_aar(h->assoc, all, true);
-    if (all)
-        rx.host->info_free(all);
-    return e;
-}
-
-/* The UE's address is the key that binds a Rx session to its IP-CAN session, and cannot change in it. */
-static void leave_old_address(struct epc_policy_session *h)
-{
-    struct rx_assoc *a = h->assoc;
-    h->rebind = false;
-    if (!a)
-        return;
-    unlink_handle(a);
-    rx_assoc_event(a, RX_EV_DETACH, NULL);
-}
-
-/* Send the head of the queue if nothing is outstanding. Never calls back. */
-static void handle_next(struct epc_policy_session *h)
-{
-    enum epc_err e;
-    if (h->busy || !h->queue)
-        return;
-    h->busy = true;
-    if (h->rebind)
-        leave_old_address(h);
-    if (h->assoc) {
-        rx_assoc_event(h->assoc, RX_EV_UPDATE, NULL);
-        e = rx_send_aar(h->assoc, h->queue->info, false);
-    } else
-        e = send_initial(h, h->queue->info);
-    if (e)
-        h->send_failure = e == EPC_ELIMIT ? EPC_POLICY_UNREACHABLE : EPC_POLICY_FAILED;
-    rx.host->timer_start(h->rs->shard, &h->timer, e ? 0 : rx.host->cfg->timeout_ms, on_timer, h);
-}
-
-static void handle_free(void *obj)
-{
-    struct epc_policy_session *h = obj;
-    while (h->queue) {
-        struct rx_request *q = h->queue;
-        h->queue = q->next;
-        request_free(q);
-    }
-    if (h->current)
-        rx.host->info_free(h->current);
-    free(h->impu);
-    free(h->icid);
-    free(h->trace_key);
-    free(h);
-}
-
-static struct rx_shard *shard_of(struct epc_shard *sh)
-{
-    unsigned i = rx.host->shard_index(sh);
-    if (i >= RX_MAX_SHARDS)
-        return NULL;
-    struct rx_shard *rs = atomic_load(&rx.shard[i]);
-    if (rs)
-        return rs;
-    rs = calloc(1, sizeof *rs);
-    if (!rs || epc_hash_init(&rs->assocs, same_token)) {
-        free(rs);
-        return NULL;
-    }
-    rs->shard = sh;
-    rs->index = i;
-    atomic_store(&rx.shard[i], rs);
-    return rs;
-}
-
-static bool copy_text(char **to, const char *from)
-{
-    *to = from ? strdup(from) : NULL;
-    return *to || !from;
-}
-
-static enum epc_err client_open(struct epc_policy_client *c, const struct epc_policy_open *o,
-                                struct epc_policy_session **out)
-{
-    (void)c;
-    struct epc_policy_session *h = calloc(1, sizeof *h);
-    if (!h)
-        return EPC_ENOMEM;
-    h->queue_tail = &h->queue;
-    h->on_event = o->on_event;
-    h->arg = o->arg;
-    if (o->ue)
-        h->ue = *o->ue;
-    h->rs = shard_of(o->shard);
-    if (!h->rs || !copy_text(&h->impu, o->impu) || !copy_text(&h->icid, o->icid) ||
-        !copy_text(&h->trace_key, o->trace_key)) {
-        handle_free(h);
-        return EPC_ENOMEM;
-    }
-    *out = h;
-    return EPC_OK;
-}
-
-static enum epc_err client_request(struct epc_policy_session *h, struct epc_service_info **info,
-                                   epc_policy_done_fn *done, void *arg)
-{
-    struct rx_request *q = calloc(1, sizeof *q);
-    if (!q)
-        return EPC_ENOMEM;
-    *q = (struct rx_request){.info = *info, .done = done, .arg = arg};
-    *info = NULL;
-    *h->queue_tail = q;
-    h->queue_tail = &q->next;
-    handle_next(h);
-    return EPC_OK;
-}
-
-static enum epc_err client_rebind(struct epc_policy_session *h, const struct epc_addr *ue)
-{
-    h->rebind = h->rebind || !epc_addr_same_ip(&h->ue, ue);
-    h->ue = *ue;
-    return EPC_OK;
-}
-
-static void client_close(struct epc_policy_session *h)
-{
-    if (!h)
-        return;
-    struct rx_assoc *a = h->assoc;
-    bool unsent = h->send_failure != EPC_POLICY_GRANTED;
-    rx.host->timer_stop(h->rs->shard, &h->timer);
-    if (a) {
-        unlink_handle(a);
-        if (unsent) /* nothing is outstanding: no answer would ever end the wait for it */
-            rx_assoc_event(a, RX_EV_UNDELIVERED, NULL);
-        if (a->state != RX_ENDED)
-            rx_assoc_event(a, RX_EV_DETACH, NULL);
-    }
-    rx.host->doom(h->rs->shard, handle_free, h);
-}
-
-void rx_client_init(struct epc_policy_client *c)
-{
-    *c = (struct epc_policy_client){.open = client_open, .request = client_request,
-                                     .rebind = client_rebind, .close = client_close};
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */
@@ -551,6 +414,8 @@ static void drop_one(struct epc_hnode *node, void *arg)
     struct rx_assoc *a = EPC_CONTAINER(node, struct rx_assoc, node);
     struct epc_hash *table = arg;
     epc_hash_del(table, node);
+    if (a->orphan)
+        epc_hash_del(&a->rs->orphans, &a->ue_node);
     epc_count_add(EPC_C_RX_SESSIONS, -1);
     if (a->handle)
         epc_log(EPC_LOG_ERROR, "rx", "event=session-never-closed session=%s", a->session_id);
@@ -574,6 +439,8 @@ void rx_session_fini(void)
             continue;
         epc_hash_each(&rs->assocs, drop_one, &rs->assocs);
         epc_hash_free(&rs->assocs);
+        epc_hash_free(&rs->orphans);
+        rx_interval_free(rs);
         free(rs);
     }
 }

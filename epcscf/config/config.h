@@ -221,6 +221,7 @@ struct epc_cfg_policy {
     size_t n_peers;
     uint32_t webrtc_vendor;       /**< PEN of the vendor AVPs */
     bool preliminary;             /**< an AAR on the offer already */
+    bool access_time_zone;        /**< the UE's time zone in network-provided access information too */
     unsigned specific_actions;    /**< bit n: Specific-Action n is subscribed to for a call; 0: the default */
     char *journal_file;           /**< open Rx sessions, for the next start; NULL = none */
     char *record_file;            /**< all Rx messages as lines of JSON; NULL = none */

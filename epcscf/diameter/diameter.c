@@ -92,6 +92,10 @@ static struct epc_diameter *diameter_new(const struct epc_cfg_policy *cfg)
         .doom = epc_shard_doom,
         .info_free = epc_service_info_free,
         .info_diff = epc_service_info_diff,
+        .info_merge = epc_service_info_merge,
+        .shape = epc_policy_shape,
+        .profile = epc_policy_profile,
+        .access = epc_policy_access_for,
     };
     return d;
 }

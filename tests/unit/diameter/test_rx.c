@@ -115,6 +115,7 @@ static void open_call(void *arg)
                                 .ue = &ue,
                                 .icid = "icid-4711",
                                 .trace_key = "call-1@wic",
+                                .reservation_priority = -1,
                                 .on_event = on_event,
                                 .arg = c};
     assert_int_equal(epc_diameter_client(t.d)->open(epc_diameter_client(t.d), &o, &c->s), EPC_OK);
@@ -391,8 +392,10 @@ static void refusals_of_each_kind(void **state)
         {"{'rules': [{'result': 3004, 'error_bit': true}]}", EPC_POLICY_UNREACHABLE, 3004, 0, false},
     };
     for (size_t i = 0; i < EPC_ARRAY_LEN(kind); i++) {
-        struct call c = {.close_in_callback = true};
+        /* A UE of its own: what 4261 holds back must not meet the other tests. */
+        struct call c = {.close_in_callback = true, .ue = "10.45.0.9"};
         fresh(kind[i].rule);
+        c.info[c.n_info++] = i ? audio_video() : video_update();
         ask(&c);
         UNTIL(atomic_load(&c.n_results) == 1);
         assert_int_equal(c.result[0].outcome, kind[i].outcome);
@@ -460,9 +463,14 @@ static void requests_queue_behind_each_other(void **state)
     fresh("{'rules': [{'delay_ms': 60}]}");
     c.info[c.n_info++] = audio_video();
     c.info[c.n_info++] = video_update();
+    c.info[c.n_info++] = video_update(); /* nothing new: granted without a message */
     c.info[c.n_info++] = video_update();
+    strcpy(c.info[3]->component[0].flow[0].downlink,
+           "permit out 17 from 198.51.100.20 to 10.45.0.2 54989");
     ask(&c);
-    UNTIL(atomic_load(&c.n_results) == 3);
+    UNTIL(atomic_load(&c.n_results) == 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(c.result[i].outcome, EPC_POLICY_GRANTED);
     json_t *all = pcrf_peer_record(&t.pcrf), *m;
     size_t i;
     assert_int_equal(json_array_size(all), 6);
