@@ -236,25 +236,12 @@ static int add_rule(struct dictionary *d, struct dict_object *parent, const json
     return rc ? complain(rc, "rule for AVP", text(r, "AVP")) : 0;
 }
 
-static int add_rules(struct dictionary *d, struct dict_object *parent, const json_t *content)
+static bool has_rule(struct dictionary *d, struct dict_object *parent, const json_t *r)
 {
-    size_t i;
-    json_t *r;
-    int rc;
-    json_array_foreach(content, i, r)
-        if ((rc = add_rule(d, parent, r)))
-            return rc;
-    return 0;
-}
-
-static const json_t *by_name(const json_t *list, const char *key, const char *name)
-{
-    size_t i;
-    json_t *o;
-    json_array_foreach(list, i, o)
-        if (strcmp(text(o, key), name) == 0)
-            return o;
-    return NULL;
+    struct dict_rule_request what = {.rule_parent = parent};
+    struct dict_object *found = NULL;
+    return find_avp(d, number(r, "Vendor"), text(r, "AVP"), &what.rule_avp) == 0 && what.rule_avp &&
+           fd_dict_search(d, DICT_RULE, RULE_BY_AVP_AND_PARENT, &what, &found, 0) == 0 && found;
 }
 
 static bool has_rules(struct dict_object *parent)
@@ -263,6 +250,22 @@ static bool has_rules(struct dict_object *parent)
     if (fd_dict_getlistof(RULE_BY_AVP_AND_PARENT, parent, &sentinel) || !sentinel)
         return true;
     return !FD_IS_LIST_EMPTY(sentinel);
+}
+
+/* Rules that were there are shared with other applications and stay as they are; "Extends" adds rules
+ * about AVPs of our own. */
+static int add_rules(struct dictionary *d, struct dict_object *parent, const json_t *set)
+{
+    bool extends = json_is_true(json_object_get(set, "Extends"));
+    size_t i;
+    json_t *r;
+    int rc;
+    if (!extends && has_rules(parent))
+        return 0;
+    json_array_foreach(json_object_get(set, "Content"), i, r)
+        if (!(extends && has_rule(d, parent, r)) && (rc = add_rule(d, parent, r)))
+            return rc;
+    return 0;
 }
 
 static int add_avp_rules(struct dictionary *d, const json_t *r)
@@ -278,7 +281,7 @@ static int add_avp_rules(struct dictionary *d, const json_t *r)
         rc = EINVAL;
     if (rc)
         return complain(rc, "rules of AVP", text(r, "AVP"));
-    return has_rules(avp) ? 0 : add_rules(d, avp, json_object_get(r, "Content"));
+    return add_rules(d, avp, r);
 }
 
 /* ---- commands ------------------------------------------------------------------------------------- */
@@ -297,7 +300,7 @@ static uint8_t command_flags(const char *letters)
     return f;
 }
 
-static int add_command(struct dictionary *d, const json_t *c, const json_t *rules)
+static int add_command(struct dictionary *d, const json_t *c)
 {
     struct dict_object *found = NULL, *app = NULL;
     struct dict_cmd_data data = {.cmd_code = number(c, "Code"), .cmd_name = (char *)text(c, "Name")};
@@ -324,10 +327,14 @@ static int add_command(struct dictionary *d, const json_t *c, const json_t *rule
                             ENOENT);
     if (!rc)
         rc = fd_dict_new(d, DICT_COMMAND, &data, app, &found);
-    if (rc)
-        return complain(rc, "command", data.cmd_name);
-    const json_t *r = by_name(rules, "Command", data.cmd_name);
-    return r ? add_rules(d, found, json_object_get(r, "Content")) : 0;
+    return rc ? complain(rc, "command", data.cmd_name) : 0;
+}
+
+static int add_command_rules(struct dictionary *d, const json_t *r)
+{
+    struct dict_object *command = NULL;
+    int rc = fd_dict_search(d, DICT_COMMAND, CMD_BY_NAME, text(r, "Command"), &command, ENOENT);
+    return rc ? complain(rc, "rules of command", text(r, "Command")) : add_rules(d, command, r);
 }
 
 static int each(struct dictionary *d, const json_t *doc, const char *section,
@@ -342,20 +349,20 @@ static int each(struct dictionary *d, const json_t *doc, const char *section,
     return 0;
 }
 
-int rx_dict_apply(struct dictionary *d, const json_t *doc)
+int rx_dict_define(struct dictionary *d, const json_t *doc)
 {
     int rc;
     if ((rc = each(d, doc, "Vendors", add_vendor)) ||
         (rc = each(d, doc, "Applications", add_application)) ||
-        (rc = each(d, doc, "Types", add_type)) || (rc = each(d, doc, "AVPs", add_avp)) ||
-        (rc = each(d, doc, "AVPRules", add_avp_rules)))
+        (rc = each(d, doc, "Types", add_type)) || (rc = each(d, doc, "AVPs", add_avp)))
         return rc;
-    size_t i;
-    json_t *c;
-    json_array_foreach(json_object_get(doc, "Commands"), i, c)
-        if ((rc = add_command(d, c, json_object_get(doc, "CommandRules"))))
-            return rc;
-    return 0;
+    return each(d, doc, "Commands", add_command);
+}
+
+int rx_dict_rules(struct dictionary *d, const json_t *doc)
+{
+    int rc = each(d, doc, "AVPRules", add_avp_rules);
+    return rc ? rc : each(d, doc, "CommandRules", add_command_rules);
 }
 
 /* ---- inherited rules ------------------------------------------------------------------------------ */

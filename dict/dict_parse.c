@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 
 static void say(void *arg, const char *fault)
 {
@@ -24,4 +25,26 @@ int rx_dict_parse(const char *text, size_t n, const char *name, json_t **out)
     }
     *out = doc;
     return 0;
+}
+
+static void renumber(json_t *o, const char *key, uint32_t from, uint32_t to)
+{
+    json_t *v = json_object_get(o, key);
+    if (json_is_integer(v) && json_integer_value(v) == from)
+        json_integer_set(v, to);
+}
+
+void rx_dict_renumber(json_t *doc, uint32_t from, uint32_t to)
+{
+    const char *section;
+    json_t *list, *o, *r;
+    size_t i, k;
+    json_object_foreach(doc, section, list)
+        json_array_foreach(list, i, o) {
+            if (strcmp(section, "Vendors") == 0)
+                renumber(o, "Code", from, to);
+            renumber(o, "Vendor", from, to);
+            json_array_foreach(json_object_get(o, "Content"), k, r)
+                renumber(r, "Vendor", from, to);
+        }
 }

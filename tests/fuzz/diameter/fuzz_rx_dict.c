@@ -24,8 +24,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (rx_dict_parse((const char *)data, size, "fuzz", &doc))
         return 0;
+    rx_dict_renumber(doc, 32473, 7);
     if (fd_dict_init(&d) == 0) {
-        (void)rx_dict_apply(d, doc);
+        if (rx_dict_define(d, doc) == 0) {
+            struct rx_check *check = NULL;
+            (void)rx_dict_rules(d, doc);
+            if (rx_check_new(&check, d, &doc, 1) == 0)
+                rx_check_free(check);
+        }
         (void)rx_dict_relax(d);
         (void)fd_dict_fini(&d);
     }

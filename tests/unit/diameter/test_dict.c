@@ -43,6 +43,12 @@ static void rule(const char *command, const char *avp, uint32_t vendor, struct d
     fd_dict_search(fd_g_config->cnf_dict, DICT_RULE, RULE_BY_AVP_AND_PARENT, &what, out, 0);
 }
 
+static int apply(const json_t *doc)
+{
+    int rc = rx_dict_define(fd_g_config->cnf_dict, doc);
+    return rc ? rc : rx_dict_rules(fd_g_config->cnf_dict, doc);
+}
+
 static void put(msg_or_avp *parent, const char *avp, union avp_value *v, struct avp **out)
 {
     struct dict_object *model;
@@ -95,7 +101,7 @@ static void after_loading_they_are_legal(void **state)
     (void)state;
     json_t *doc = rx_json();
     struct dict_object *r;
-    assert_int_equal(rx_dict_apply(fd_g_config->cnf_dict, doc), 0);
+    assert_int_equal(apply(doc), 0);
     assert_int_equal(rx_dict_relax(fd_g_config->cnf_dict), 0);
     assert_int_equal(judge("AA-Answer"), 0);
     assert_int_equal(judge("Re-Auth-Answer"), 0);
@@ -115,7 +121,7 @@ static void loading_again_changes_nothing(void **state)
 {
     (void)state;
     json_t *doc = rx_json();
-    assert_int_equal(rx_dict_apply(fd_g_config->cnf_dict, doc), 0);
+    assert_int_equal(apply(doc), 0);
     assert_int_equal(rx_dict_relax(fd_g_config->cnf_dict), 0);
     json_decref(doc);
 }
@@ -125,7 +131,7 @@ static int load(const char *text)
     json_t *doc = NULL;
     int rc = rx_dict_parse(text, strlen(text), "test", &doc);
     if (!rc)
-        rc = rx_dict_apply(fd_g_config->cnf_dict, doc);
+        rc = apply(doc);
     json_decref(doc);
     return rc;
 }
