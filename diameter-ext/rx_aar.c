@@ -165,6 +165,14 @@ enum epc_err rx_send_aar(struct rx_assoc *a, const struct epc_service_info *info
 
 /* ---- STR -------------------------------------------------------------------------------------------- */
 
+/* RFC 6733 8.15: after an ASR and at shut-down it is not the user who leaves. */
+static int32_t termination_cause(const struct rx_assoc *a)
+{
+    enum { LOGOUT = 1, ADMINISTRATIVE = 4 };
+    bool ours = !a->aborted && !atomic_load(&rx.stopping);
+    return ours || (a->profile && a->profile->cfg->logout_only) ? LOGOUT : ADMINISTRATIVE;
+}
+
 enum epc_err rx_send_str(struct rx_assoc *a)
 {
     bool ok = true;
@@ -178,7 +186,7 @@ enum epc_err rx_send_str(struct rx_assoc *a)
     put_origin(m, &ok);
     rx_put_text(m, RX_DESTINATION_REALM, to.realm, &ok);
     rx_put_u32(m, RX_AUTH_APPLICATION_ID, RX_APP_ID, &ok);
-    rx_put_i32(m, RX_TERMINATION_CAUSE, 1 /* DIAMETER_LOGOUT */, &ok);
+    rx_put_i32(m, RX_TERMINATION_CAUSE, termination_cause(a), &ok);
     put_text_if(m, RX_DESTINATION_HOST, to.host, &ok);
     if (a->want_access_info && a->features[0] & RX_F1_NETLOC)
         put_required_access_info(m, &ok);

@@ -186,6 +186,7 @@ struct epc_cfg_policy_profile {
     bool removed;                 /**< Flow-Status REMOVED is understood */
     bool codec_data, features;    /**< Codec-Data, Supported-Features are sent */
     enum epc_webrtc_avps webrtc_avps;
+    bool logout_only;             /**< Termination-Cause is always DIAMETER_LOGOUT */
     char **omit;                  /**< names of AVPs that are never sent */
     size_t n_omit;
 };

@@ -40,6 +40,15 @@ static const int plmn_first_values[] = {EPC_PLMN_SERVING, EPC_PLMN_HOME};
 static const char *const redirect_statuses[] = {"305", "503", NULL};
 static const int redirect_status_values[] = {305, 503};
 
+/* Specific-Actions that may be subscribed to (TS 29.214 5.3.13); bit n stands for value n. */
+static const char *const specific_actions[] = {
+    "charging_correlation", "loss_of_bearer", "recovery_of_bearer", "release_of_bearer", "ip_can_change",
+    "out_of_credit", "resources_allocated", "resources_failed", "limited_pcc", "access_network_info",
+    "limited_pcc_over", "plmn_change", "eps_fallback", "credit_back", NULL};
+static const int specific_action_bits[] = {
+    1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 12, 1 << 13, 1 << 16, 1 << 17,
+    1 << 18};
+
 static const struct cfg_key origin_keys[] = {
     {"origin", CFG_ORIGIN, .need = CFG_NEED_ALWAYS, IN(epc_cfg_origin, origin),
      .help = "Origin header that browsers send from the WWSF's pages: `scheme://host[:port]`"},
@@ -67,6 +76,8 @@ static const struct cfg_key profile_keys[] = {
      .help = "send Supported-Features"},
     {"webrtc_avps", CFG_ENUM, IN(epc_cfg_policy_profile, webrtc_avps), .names = webrtc_avps, .def = "off",
      .help = "vendor AVPs with the gateway's WebRTC information: `negotiated` by Supported-Features"},
+    {"logout_only", CFG_BOOL, IN(epc_cfg_policy_profile, logout_only), .def = "false",
+     .help = "Termination-Cause is always DIAMETER_LOGOUT, also after an ASR and at shut-down"},
     {"omit", CFG_LIST, CFG_TOKEN, IN(epc_cfg_policy_profile, omit), IN_COUNT(epc_cfg_policy_profile, n_omit),
      .def_note = "none", .help = "names of AVPs that are never sent"},
 };
@@ -407,6 +418,13 @@ static const struct cfg_key main_keys[] = {
      .help = "enterprise number of the vendor AVPs"},
     {"policy.preliminary", CFG_BOOL, AT(policy.preliminary), .def = "false",
      .help = "ask on the offer already (Service-Info-Status PRELIMINARY), before the answer"},
+    {"policy.specific_actions", CFG_MODES, AT(policy.specific_actions), .names = specific_actions,
+     .values = specific_action_bits,
+     .def = "charging_correlation loss_of_bearer recovery_of_bearer release_of_bearer ip_can_change "
+            "resources_failed",
+     .help = "what the PCRF is asked to report of a call's bearers (Specific-Action)"},
+    {"policy.access_time_zone", CFG_BOOL, AT(policy.access_time_zone), .def = "false",
+     .help = "put the UE's time zone, as the PCRF reports it, into P-Access-Network-Info too"},
     {"policy.signalling_session", CFG_BOOL, AT(policy.signalling_session), .def = "false",
      .help = "an AF signalling session for each registration (TS 29.214 4.4.5)"},
     {"policy.turn_servers", CFG_LIST, CFG_IP, AT(policy.turn_servers), COUNT(policy.n_turn_servers),

@@ -372,6 +372,19 @@ bool cfg_set_node(struct cfg_loader *ld, const struct cfg_key *k, const char *pa
     return wrong_scalar(ld, cfg_line(n), path, text, set_scalar(ld, k, base, text, why));
 }
 
+static void set_default_modes(const struct cfg_key *k, char *base)
+{
+    struct epc_str rest = epc_str_c(k->def);
+    unsigned modes = 0;
+    while (rest.p) {
+        struct epc_str word = epc_str_cut(&rest, ' ');
+        for (int i = 0; k->names[i]; i++)
+            if (epc_str_eqc(word, k->names[i]))
+                modes |= (unsigned)k->values[i];
+    }
+    memcpy(base + k->at, &modes, sizeof modes);
+}
+
 static void set_default_list(struct cfg_loader *ld, const struct cfg_key *k, char *base)
 {
     struct epc_str rest = epc_str_c(k->def), all = rest;
@@ -401,9 +414,7 @@ void cfg_set_default(struct cfg_loader *ld, const struct cfg_key *k, char *base)
     if (!k->def)
         return;
     if (k->type == CFG_MODES) {
-        int i = find_name(k, k->def);
-        unsigned modes = i < 0 ? 0 : (unsigned)k->values[i];
-        memcpy(base + k->at, &modes, sizeof modes);
+        set_default_modes(k, base);
     } else if (is_list(k->type))
         set_default_list(ld, k, base);
     else if (set_scalar(ld, k, base, k->def, why))

@@ -10,10 +10,12 @@ static const struct epc_cfg_policy_profile built_in[] = {
     {.name = (char[]){"3gpp"}, .media_types = EVERY_MEDIA, .removed = true, .codec_data = true,
      .features = true, .webrtc_avps = EPC_WEBRTC_AVPS_NEGOTIATED},
     /* One PCC rule a QCI, and the QCI goes by Media-Type: two components of a type overwrite each other;
-     * another type fails the whole request; REMOVED has no effect. */
+     * another type fails the whole request; REMOVED has no effect; any Termination-Cause but LOGOUT is
+     * logged as an error. */
     {.name = (char[]){"open5gs"}, .media_types = MEDIA(EPC_MEDIA_AUDIO) | MEDIA(EPC_MEDIA_VIDEO) |
                                                 MEDIA(EPC_MEDIA_CONTROL),
-     .merge_same_type = true, .one_filter_per_direction = true, .codec_data = true, .features = true},
+     .merge_same_type = true, .one_filter_per_direction = true, .codec_data = true, .features = true,
+     .logout_only = true},
 };
 
 const struct epc_cfg_policy_profile *epc_policy_profile(const struct epc_cfg_policy *cfg, const char *name)

@@ -49,9 +49,22 @@ struct pcrf_rule {
         int64_t ul, dl;
     } acceptable[16];
     size_t n_acceptable;
+    bool no_result;        /* neither Result-Code nor Experimental-Result */
+    json_t *answer_avps, *push_avps, *push_omit; /* borrowed from `doc`; NULL = none */
+    bool push_early;       /* counted from the AAR, not from the AAA */
+    unsigned push_times;   /* how often RAR or ASR is sent */
+    json_t *doc;           /* counted */
 };
+struct pcrf_rule pcrf_rule_copy(const struct pcrf_rule *r);
+void pcrf_rule_free(struct pcrf_rule *r);
 /** The first rule of @p file (read anew) that matches; the default when none does. */
 void pcrf_rule_for(const char *file, struct msg *request, uint32_t command, struct pcrf_rule *out);
+
+/* pcrf_avps.c: AVPs written down as JSON; see README. */
+
+void pcrf_put_json(msg_or_avp *parent, const json_t *avps);
+/** Is @p name among the texts of @p list? */
+bool pcrf_names(const json_t *list, const char *name);
 
 /* pcrf_send.c: answers, and requests of its own. */
 

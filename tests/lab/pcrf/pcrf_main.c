@@ -9,6 +9,11 @@
 
 static char *rules_file; /* set at entry, read by the callbacks; see pcrf_record.c on globals */
 
+static uint32_t later(const struct pcrf_rule *r, int64_t after_ms)
+{
+    return (r->push_early ? 0 : r->delay_ms) + (uint32_t)after_ms;
+}
+
 static int on_request(struct msg **m, struct avp *avp, struct session *sess, void *arg,
                       enum disp_action *act)
 {
@@ -34,10 +39,13 @@ static int on_request(struct msg **m, struct avp *avp, struct session *sess, voi
     else if (ok)
         pcrf_session_open(sid, host, realm);
     pcrf_answer(m, &r, command);
-    if (command == CC_AA && ok && r.abort_after_ms >= 0)
-        pcrf_request_later(CC_AS, sid, &r, r.delay_ms + (uint32_t)r.abort_after_ms);
-    if (command == CC_AA && ok && r.rar_after_ms >= 0)
-        pcrf_request_later(CC_RA, sid, &r, r.delay_ms + (uint32_t)r.rar_after_ms);
+    for (unsigned i = 0; command == CC_AA && ok && i < r.push_times; i++) {
+        if (r.abort_after_ms >= 0)
+            pcrf_request_later(CC_AS, sid, &r, later(&r, r.abort_after_ms));
+        if (r.rar_after_ms >= 0)
+            pcrf_request_later(CC_RA, sid, &r, later(&r, r.rar_after_ms));
+    }
+    pcrf_rule_free(&r);
     free(sid);
     free(host);
     free(realm);

@@ -72,6 +72,12 @@ static void read_rule(const json_t *o, struct pcrf_rule *r)
     r->abort_after_ms = i64_of(o, "abort_after_ms", -1);
     r->abort_cause = (int32_t)i64_of(o, "abort_cause", 0);
     r->rar_after_ms = i64_of(o, "rar_after_ms", -1);
+    r->no_result = json_is_true(json_object_get(o, "no_result"));
+    r->answer_avps = json_object_get(o, "answer_avps");
+    r->push_avps = json_object_get(o, "push_avps");
+    r->push_omit = json_object_get(o, "push_omit");
+    r->push_early = json_is_true(json_object_get(o, "push_early"));
+    r->push_times = u32_of(o, "push_times", 1);
     json_array_foreach(json_object_get(o, "specific_action"), i, v)
         if (r->n_specific_actions < 8)
             r->specific_action[r->n_specific_actions++] = (int32_t)json_integer_value(v);
@@ -97,8 +103,21 @@ void pcrf_rule_for(const char *file, struct msg *request, uint32_t command, stru
     json_array_foreach(json_object_get(doc, "rules"), i, o) {
         if (matches(json_object_get(o, "match"), request, command)) {
             read_rule(o, out);
+            out->doc = json_incref(doc);
             break;
         }
     }
     json_decref(doc);
+}
+
+struct pcrf_rule pcrf_rule_copy(const struct pcrf_rule *r)
+{
+    json_incref(r->doc);
+    return *r;
+}
+
+void pcrf_rule_free(struct pcrf_rule *r)
+{
+    json_decref(r->doc);
+    r->doc = NULL;
 }

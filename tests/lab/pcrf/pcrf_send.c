@@ -118,7 +118,9 @@ void pcrf_answer(struct msg **request, const struct pcrf_rule *r, uint32_t comma
     put_u32(m, 0, "Auth-Application-Id", PCRF_APP);
     fd_msg_add_origin(m, 1);
     uint32_t code = r->result ? r->result : 2001;
-    if (r->experimental) {
+    if (r->no_result)
+        code = 0;
+    else if (r->experimental) {
         struct avp *e = put(m, 0, "Experimental-Result", NULL);
         if (e) {
             put_u32(e, 0, "Vendor-Id", PCRF_VENDOR);
@@ -133,6 +135,7 @@ void pcrf_answer(struct msg **request, const struct pcrf_rule *r, uint32_t comma
         if (r->retry_interval_s >= 0)
             put_u32(m, PCRF_VENDOR, "Retry-Interval", (uint32_t)r->retry_interval_s);
     }
+    pcrf_put_json(m, r->answer_avps);
     struct job *j = calloc(1, sizeof *j);
     if (!j) {
         fd_msg_free(m);
@@ -154,7 +157,7 @@ static void answered(void *data, struct msg **m)
 
 static void put_rar(struct msg *m, const struct pcrf_rule *r)
 {
-    for (size_t i = 0; i < r->n_specific_actions; i++) {
+    for (size_t i = 0; i < r->n_specific_actions && !pcrf_names(r->push_omit, "Specific-Action"); i++) {
         union avp_value v = {.i32 = r->specific_action[i]};
         put(m, PCRF_VENDOR, "Specific-Action", &v);
     }
@@ -186,13 +189,15 @@ static void send_request(struct job *j)
     fd_msg_add_origin(m, 1);
     put_text(m, "Destination-Realm", realm);
     put_text(m, "Destination-Host", host);
-    put_u32(m, 0, "Auth-Application-Id", PCRF_APP);
+    if (!pcrf_names(j->rule.push_omit, "Auth-Application-Id"))
+        put_u32(m, 0, "Auth-Application-Id", PCRF_APP);
     if (rar)
         put_rar(m, &j->rule);
-    else {
+    else if (!pcrf_names(j->rule.push_omit, "Abort-Cause")) {
         union avp_value v = {.i32 = j->rule.abort_cause};
         put(m, PCRF_VENDOR, "Abort-Cause", &v);
     }
+    pcrf_put_json(m, j->rule.push_avps);
     pcrf_record(true, m);
     fd_msg_send(&m, answered, NULL);
 out:
@@ -210,7 +215,7 @@ void pcrf_request_later(uint32_t command, const char *sid, const struct pcrf_rul
         return;
     j->command = command;
     j->sid = strdup(sid);
-    j->rule = *r;
+    j->rule = pcrf_rule_copy(r);
     schedule(j, after_ms);
 }
 
@@ -220,6 +225,7 @@ static void job_free(struct job *j)
 {
     if (j->answer)
         fd_msg_free(j->answer);
+    pcrf_rule_free(&j->rule);
     free(j->sid);
     free(j);
 }

@@ -69,6 +69,7 @@ static void defaults(void **state)
     assert_string_equal(c->media.audio_codecs[0], "opus");
     assert_int_equal(c->policy.mode, EPC_POLICY_OFF);
     assert_null(c->policy.destination_host);
+    assert_int_equal(c->policy.specific_actions, 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 9);
     assert_false(c->wwsf.enabled);
     assert_int_equal(c->admin.metrics_listen.len, 0);
     assert_null(c->admin.control_socket);
@@ -92,6 +93,8 @@ static void every_kind_of_value(void **state)
              "    - {issuer: i2, jwks_file: j2, audience: a2, wwsfs: [x], algorithms: [RS256, ES256], skew_s: 0}\n"
              "media: {rtpengine: ['127.0.0.1:1', '[::1]:2'], access_interface: access}\n"
              "policy: {mode: optional, diameter_config: fd.conf, signalling_session: true, failover_ms: 400,\n"
+             "  specific_actions: [loss_of_bearer, plmn_change, credit_back], access_time_zone: true,\n"
+             "  profiles: [{name: own, logout_only: true}],\n"
              "  journal_file: rx.journal, peers: [{host: p1.ims.test, priority: 1},\n"
              "  {host: p2.ims.test, realm: other.test, profile: open5gs}]}\n"
              "admin: {metrics_listen: '[::1]:9090', control_socket: run/ctl}\n",
@@ -114,6 +117,9 @@ static void every_kind_of_value(void **state)
     assert_string_equal(epc_addr_text(&c->media.rtpengine[1], text), "[::1]:2");
     assert_int_equal(c->policy.mode, EPC_POLICY_OPTIONAL);
     assert_true(c->policy.signalling_session);
+    assert_int_equal(c->policy.specific_actions, 1 << 2 | 1 << 16 | 1 << 18);
+    assert_true(c->policy.access_time_zone);
+    assert_true(c->policy.profiles[0].logout_only);
     assert_int_equal(c->policy.failover_ms, 400);
     assert_string_equal(c->policy.journal_file, "conf/rx.journal");
     assert_int_equal(c->policy.n_peers, 2);
