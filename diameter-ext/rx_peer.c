@@ -118,8 +118,8 @@ static void up_or_down(struct rx_peer *p, const struct sight *s)
         epc_count(open ? EPC_C_RX_PEER_UP : EPC_C_RX_PEER_DOWN);
         epc_count_add(EPC_C_RX_PEERS_OPEN, open ? 1 : -1);
         epc_log(open ? EPC_LOG_INFO : EPC_LOG_WARN, "rx", "event=%s peer=%s role=%s configured=%d",
-                open ? "pcrf-up" : "pcrf-down", p->host, s->relay || p->relay ? "agent" : "pcrf",
-                p->configured);
+                open ? "pcrf-up" : "pcrf-down", p->host,
+                open ? (s->serves_rx ? "pcrf" : "agent") : p->relay ? "agent" : "pcrf", p->configured);
         if (open) { /* a new connection: what the old one did is no guide */
             p->hold = RX_FREE;
             p->hold_level = 0;
@@ -128,7 +128,7 @@ static void up_or_down(struct rx_peer *p, const struct sight *s)
     p->open = open;
     if (!s->open)
         return;
-    p->relay = s->relay;
+    p->relay = s->relay && !s->serves_rx; /* a PCRF may relay as well: stock freeDiameter does */
     p->serves_rx = s->serves_rx;
     if (!p->configured)
         copy_name(p->realm, s->realm);

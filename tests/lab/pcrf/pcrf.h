@@ -54,6 +54,9 @@ struct pcrf_rule {
     bool push_early;       /* counted from the AAR, not from the AAA */
     unsigned push_times;   /* how often RAR or ASR is sent */
     json_t *doc;           /* counted */
+    char redirect[4][256]; /* Redirect-Host */
+    size_t n_redirect;
+    int64_t redirect_usage, redirect_cache_s; /* -1 = not sent */
 };
 struct pcrf_rule pcrf_rule_copy(const struct pcrf_rule *r);
 void pcrf_rule_free(struct pcrf_rule *r);

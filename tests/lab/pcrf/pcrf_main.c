@@ -92,9 +92,16 @@ static int pcrf_entry(char *conffile)
     }
     if (text(conf, "rules"))
         rules_file = strdup(text(conf, "rules"));
-    int rc = pcrf_record_open(text(conf, "record"), text(conf, "state"));
+    if (json_is_integer(json_object_get(conf, "origin_state_id")))
+        fd_g_config->cnf_orstateid =
+            (uint32_t)json_integer_value(json_object_get(conf, "origin_state_id"));
+    int rc = listen_on(text(conf, "listen"));
+    if (json_is_true(json_object_get(conf, "agent"))) { /* a relay: just a place to listen */
+        json_decref(conf);
+        return rc;
+    }
     if (!rc)
-        rc = listen_on(text(conf, "listen"));
+        rc = pcrf_record_open(text(conf, "record"), text(conf, "state"));
     if (!rc)
         rc = fd_dict_search(fd_g_config->cnf_dict, DICT_APPLICATION, APPLICATION_BY_ID, &app_id,
                             &app, ENOENT);

@@ -176,6 +176,8 @@ void pcrf_record(bool out, struct msg *m)
     json_object_set_new(o, "dir", json_string(out ? "out" : "in"));
     json_object_set_new(o, "command", json_string(command_name(h->msg_code, request)));
     json_object_set_new(o, "error", json_boolean(h->msg_flags & CMD_FLAG_ERROR));
+    json_object_set_new(o, "retransmitted", json_boolean(h->msg_flags & CMD_FLAG_RETRANSMIT));
+    json_object_set_new(o, "end_to_end", json_integer(h->msg_eteid));
     json_object_set_new(o, "avps", avp_list(m));
     char *line = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(o);

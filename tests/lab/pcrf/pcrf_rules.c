@@ -1,6 +1,7 @@
 /* The rule file: {"rules": [{"match": {...}, ...}, ...]}; see README. */
 #include "pcrf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,11 @@ static void read_rule(const json_t *o, struct pcrf_rule *r)
     json_array_foreach(json_object_get(o, "lost"), i, v)
         if (r->n_lost < 16)
             r->lost[r->n_lost++] = (uint32_t)json_integer_value(v);
+    json_array_foreach(json_object_get(o, "redirect"), i, v)
+        if (r->n_redirect < 4)
+            snprintf(r->redirect[r->n_redirect++], sizeof r->redirect[0], "%s", json_string_value(v));
+    r->redirect_usage = i64_of(o, "redirect_usage", -1);
+    r->redirect_cache_s = i64_of(o, "redirect_cache_s", -1);
     json_array_foreach(json_object_get(o, "acceptable"), i, v)
         if (r->n_acceptable < 16) {
             r->acceptable[r->n_acceptable].component = u32_of(v, "component", 0);

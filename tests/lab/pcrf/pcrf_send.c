@@ -130,6 +130,12 @@ void pcrf_answer(struct msg **request, const struct pcrf_rule *r, uint32_t comma
         put_u32(m, 0, "Result-Code", code);
     if (r->error_bit && fd_msg_hdr(m, &h) == 0)
         h->msg_flags |= CMD_FLAG_ERROR;
+    for (size_t i = 0; i < r->n_redirect; i++)
+        put_text(m, "Redirect-Host", r->redirect[i]);
+    if (r->redirect_usage >= 0)
+        put_u32(m, 0, "Redirect-Host-Usage", (uint32_t)r->redirect_usage);
+    if (r->redirect_cache_s >= 0)
+        put_u32(m, 0, "Redirect-Max-Cache-Time", (uint32_t)r->redirect_cache_s);
     if (command == CC_AA) {
         put_acceptable(m, r);
         if (r->retry_interval_s >= 0)
