@@ -324,7 +324,7 @@ void rx_held_close_failed(struct epc_str sid, const char *host)
 
 static bool give_up(struct held *e, uint64_t now)
 {
-    if (!e->over || now - e->listed_ms < CLOSE_LIMIT_MS)
+    if (!e->over || now < e->listed_ms + CLOSE_LIMIT_MS)
         return false;
     epc_count(EPC_C_RX_CLOSE_GIVEN_UP);
     epc_log(EPC_LOG_WARN, "rx", "event=close-given-up session=%.*s hop=%s", EPC_STR_ARG(e->sid),
@@ -343,7 +343,7 @@ bool rx_held_work(void)
 void rx_held_close_some(uint64_t now)
 {
     rx_lock();
-    uint64_t grown = (now - h.allowance_ms) * CLOSE_PER_S / 1000;
+    uint64_t grown = now > h.allowance_ms ? (now - h.allowance_ms) * CLOSE_PER_S / 1000 : 0;
     if (grown > 0) {
         h.allowance_ms = now;
         h.allowance += grown;
