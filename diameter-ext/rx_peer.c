@@ -25,7 +25,7 @@ struct redirect {
 static struct {
     struct rx_peer peer[RX_MAX_PEERS];
     size_t n;
-    uint64_t turns, looked_ms;
+    uint64_t lot, looked_ms;
     struct node node[MAX_NODES];
     size_t n_nodes, next_node;
     struct redirect redirect[MAX_REDIRECTS];
@@ -69,6 +69,7 @@ void rx_peers_init(void)
     const struct epc_cfg_policy *cfg = rx.host->cfg;
     epc_count_add(EPC_C_RX_PEERS_OPEN, -(int64_t)rx_peer_count_open());
     memset(&t, 0, sizeof t);
+    epc_random(&t.lot, sizeof t.lot);
     for (size_t i = 0; i < cfg->n_peers; i++) {
         struct rx_peer *p = add(cfg->peers[i].host);
         if (!p)
@@ -292,24 +293,33 @@ static bool same_profile(const char *a, const char *b)
     return strcmp(a ? a : def, b ? b : def) == 0;
 }
 
+/* One of @p n, by lot: equal peers share the sessions. Nothing secret hangs on it. */
+static unsigned draw(unsigned n)
+{
+    t.lot = t.lot * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(t.lot >> 33) % n;
+}
+
 struct rx_peer *rx_peer_best(struct rx_peer *const *tried, size_t n_tried, const char *profile,
                              bool any_profile, const char *avoid)
 {
     struct rx_peer *best = NULL;
     uint64_t best_rank = UINT64_MAX;
+    unsigned equals = 0;
     for (size_t i = 0; i < t.n; i++) {
         struct rx_peer *p = &t.peer[i];
         uint64_t r = rank(p);
         if (r == UINT64_MAX || among(tried, n_tried, p) || strcasecmp(p->host, avoid) == 0 ||
             (!any_profile && !same_profile(p->profile, profile)))
             continue;
-        if (!best || r < best_rank || (r == best_rank && p->turn < best->turn)) {
+        if (r > best_rank)
+            continue;
+        equals = r == best_rank ? equals + 1 : 1;
+        if (!best || r < best_rank || (r == best_rank && draw(equals) == 0)) {
             best = p;
             best_rank = r;
         }
     }
-    if (best)
-        best->turn = ++t.turns;
     return best;
 }
 

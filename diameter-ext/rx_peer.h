@@ -26,7 +26,6 @@ struct rx_peer {
     unsigned hold_level;
     uint64_t hold_until;
     uint64_t last_answer_ms;    /**< of any kind but our own node's */
-    uint64_t turn;              /**< peers of one priority take turns */
     uint64_t asked, answered, failed_over;
     unsigned outstanding;
 };

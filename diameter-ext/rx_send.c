@@ -496,8 +496,8 @@ static void note_holder(struct flight *f, const struct attempt *a, const struct 
 {
     struct epc_str sid = epc_str_c(f->sid);
     const char *hop = a->hop->host;
-    if (r->ours)
-        return; /* our own node's: it may have been sent, and the link lost afterwards */
+    if (r->ours || r->code == 0)
+        return; /* our own node's: it may have been sent, and the link lost afterwards; or says nothing */
     if (f->opens) {
         if (r->granted)
             rx_held_bind(sid, hop, r->host, r->realm, r->state ? r->state : rx_state_of(r->host));

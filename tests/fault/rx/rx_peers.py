@@ -178,15 +178,16 @@ LoadExtension = "{world.fdx}/epcscf_rx.fdx";
         self.mark = self.log.tell()
         self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.log, text=True)
-        threading.Thread(target=self.read, args=(self.process,), daemon=True).start()
+        threading.Thread(target=self.read, args=(self.process, self.events), daemon=True).start()
         if wait:
             self.wait_event("ready", 20)
         return self
 
-    def read(self, process):
+    @staticmethod
+    def read(process, events):
         for line in process.stdout:
-            self.events.put(json.loads(line))
-        self.events.put({"ev": "end"})
+            events.put(json.loads(line))
+        events.put({"ev": "end"})
 
     def pump(self, seconds=0.0):
         try:
@@ -363,11 +364,12 @@ def priority_and_stickiness(w):
 def equals_share(w):
     a, b = w.pcrfs()
     edge = w.run(a, b, priorities=[1, 1])
-    granted(edge.ask("open", "c", 10), "calls")
-    check(a.sessions() == b.sessions() == 5, f"shared {a.sessions()} to {b.sessions()}")
-    granted(edge.ask("update", "c", 10), "updates")
-    equal((a.sessions(), b.sessions()), (5, 5), "sessions after the updates")
-    edge.close("c", 10)
+    granted(edge.ask("open", "c", 60), "calls")
+    shared = a.sessions(), b.sessions()
+    check(min(shared) > 10, f"shared {shared[0]} to {shared[1]}")  # by chance, one in ten million
+    granted(edge.ask("update", "c", 60), "updates")
+    equal((a.sessions(), b.sessions()), shared, "sessions after the updates")
+    edge.close("c", 60)
     w.settled()
 
 
