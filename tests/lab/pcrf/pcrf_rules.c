@@ -100,7 +100,8 @@ static void read_rule(const json_t *o, struct pcrf_rule *r)
 
 void pcrf_rule_for(const char *file, struct msg *request, uint32_t command, struct pcrf_rule *out)
 {
-    *out = (struct pcrf_rule){.retry_interval_s = -1, .abort_after_ms = -1, .rar_after_ms = -1};
+    *out = (struct pcrf_rule){.retry_interval_s = -1, .abort_after_ms = -1, .rar_after_ms = -1,
+                              .redirect_usage = -1, .redirect_cache_s = -1};
     json_error_t err;
     json_t *doc = file ? json_load_file(file, 0, &err) : NULL, *o;
     size_t i;
