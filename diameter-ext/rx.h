@@ -31,7 +31,12 @@ struct epc_rx_host {
                           bool webrtc, struct epc_service_info **out);
     const struct epc_cfg_policy_profile *(*profile)(const struct epc_cfg_policy *cfg, const char *name);
     const struct epc_cfg_policy_access *(*access)(const struct epc_cfg_policy *cfg, const struct epc_addr *ue);
+    const char *(*code_name)(const struct epc_policy_result *r);
+    void (*explain_result)(const struct epc_policy_question *q, struct epc_buf *out);
 };
+
+struct epc_rx_ask;   /* diameter/diameter.h */
+struct epc_rx_found;
 
 /** What the extension offers. */
 struct epc_rx_ext {
@@ -45,6 +50,9 @@ struct epc_rx_ext {
     unsigned (*open_peers)(void); /**< may wait for a lock of freeDiameter */
     void (*print_states)(FILE *out); /**< the session's state machine, in dot's language */
     void (*print_peers)(FILE *out);  /**< a line for each PCRF and agent; may wait as open_peers() */
+    /** What the shard remembers of its Rx sessions. On the shard. */
+    void (*history)(struct epc_shard *sh, const struct epc_rx_ask *ask, struct epc_rx_found *found,
+                    struct epc_buf *out);
 };
 
 #define EPC_RX_ATTACH "epc_rx_attach"

@@ -1,5 +1,5 @@
 /* AAR and STR. Spec: TS 29.214 4.4.1, 4.4.2, 4.4.4, 5.6.1, 5.6.5; the AVPs in the order of the ABNF. */
-#include "rx_priv.h"
+#include "rx_history.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +56,7 @@ static enum epc_err queue(struct rx_assoc *a, uint32_t command, const struct rx_
                          .bound = a->peer_host != NULL};
     memcpy(tx->hop, to->hop, sizeof tx->hop);
     rx_trace(true, *m, a->trace_key);
+    rx_history_sent(a, *m, command, to->hop);
     tx->msg = *m;
     *m = NULL;
     enum epc_err e = rx_send(tx);

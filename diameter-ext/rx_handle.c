@@ -1,5 +1,5 @@
 /* Handles (see rx_priv.h): the policy client's functions and the queue of requests behind them. */
-#include "rx_priv.h"
+#include "rx_history.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -51,6 +51,7 @@ void rx_handle_done(struct epc_policy_session *h, const struct epc_policy_result
 {
     struct rx_request *done = take_asked(h);
     struct epc_policy_result kept = *r; /* r may be h->early */
+    rx_history_concluded(h, &kept);
     rx.host->timer_stop(h->rs->shard, &h->timer);
     h->has_early = h->unsent = h->displaced = false;
     hold_back(h, &kept);
@@ -107,6 +108,7 @@ static void leave_old_address(struct epc_policy_session *h)
     h->rebind = false;
     if (!a)
         return;
+    rx_history_remark(a, "The UE has another address: this session ends, a new one begins for the new address.");
     rx_assoc_unlink(a);
     rx_assoc_event(a, RX_EV_DETACH, NULL);
 }
@@ -212,6 +214,7 @@ static void handle_next(struct epc_policy_session *h)
 static void handle_free(void *obj)
 {
     struct epc_policy_session *h = obj;
+    rx_history_handle_gone(h);
     while (h->queue) {
         struct rx_request *q = h->queue;
         h->queue = q->next;
@@ -334,5 +337,6 @@ static void client_close(struct epc_policy_session *h)
 void rx_client_init(struct epc_policy_client *c)
 {
     *c = (struct epc_policy_client){.open = client_open, .request = client_request,
-                                    .rebind = client_rebind, .close = client_close};
+                                    .rebind = client_rebind, .note = rx_history_note,
+                                    .close = client_close};
 }

@@ -4,6 +4,7 @@
  *     LoadExtension = "epcscf_rx.fdx";
  *
  * It has no configuration file: its settings come from the daemon that embeds freeDiameter. */
+#include "rx_history.h"
 #include "rx_peer.h"
 #include "fdx.h"
 
@@ -66,7 +67,7 @@ static int rx_entry(char *conffile)
     static struct epc_policy_client client;
     static const struct epc_rx_ext ext = {EPC_RX_ABI, &client,         start,
                                           stop,       rx_open_peers, rx_print_states,
-                                          rx_peers_print};
+                                          rx_peers_print, rx_history_tell};
     union {
         void *p;
         epc_rx_attach_fn *fn;

@@ -134,6 +134,10 @@ struct avp *rx_put_model(msg_or_avp *parent, struct dict_object *model, bool man
 
 /** The message as one line of text for the trace. Does nothing when tracing is off. */
 void rx_trace(bool out, struct msg *m, const char *key);
+/** Its pieces: "AAR"; an AVP's name, or "AVP-vendor/code"; a value on one line. */
+const char *rx_command_name(uint32_t code, bool request);
+void rx_avp_name(struct epc_buf *b, const struct avp_hdr *h, const struct dict_avp_data *data);
+void rx_avp_value(struct epc_buf *b, struct avp *a, struct dict_object *model, enum dict_avp_basetype base);
 
 /* ---- sessions (rx_session.c) ----------------------------------------------------------------- */
 
@@ -176,6 +180,7 @@ struct rx_shard {
     struct epc_hash assocs; /**< by token */
     struct epc_hash orphans; /**< associations in the Orphan states, by the UE's address */
     struct rx_intervals *intervals;   /**< NULL until the first Retry-Interval */
+    struct rx_history *history;       /**< NULL until the first session, or when it is off */
 };
 
 struct rx_request {
@@ -216,6 +221,7 @@ struct rx_assoc {
     /** Shaped for its PCRF: what it was told and granted, and what the outstanding AAR tells. */
     struct epc_service_info *told, *telling;
     bool unsure;              /**< an AAR got no answer: `told` may or may not hold, all is told again */
+    struct rx_record *record; /**< what is remembered of it; NULL = nothing */
 };
 
 /** Opaque to the daemon: struct epc_policy_session of policy.h. */
@@ -242,6 +248,23 @@ struct epc_policy_session {
     struct epc_policy_result early;
     /** Full pictures, as the caller sees them: what was not refused, and that with what is asked. */
     struct epc_service_info *full, *asked;
+    struct rx_record *record; /**< of its newest association; NULL = nothing is remembered */
+};
+
+/** Which peers a request went to, and what became of it there. */
+enum rx_try_end {
+    RX_TRY_OPEN, RX_TRY_ANSWERED, RX_TRY_LINK, RX_TRY_SILENT, RX_TRY_NOT_DELIVERED, RX_TRY_BUSY,
+    RX_TRY_REDIRECT, RX_TRY_EXPIRED,
+};
+enum { RX_MAX_TRIES = 4 };
+struct rx_tried {
+    struct rx_try {
+        char hop[RX_NAME_MAX];
+        uint64_t sent_ms;
+        uint32_t code;        /**< of the answer; 0 = none */
+        enum rx_try_end end;
+    } one[RX_MAX_TRIES];
+    size_t n;
 };
 
 /** What crosses from freeDiameter's or the sender's thread to a shard, and back. */
@@ -256,6 +279,7 @@ struct rx_tx {
     bool opens;               /**< an initial AAR: from now on a PCRF may hold the session */
     bool bound;               /**< of a session that a PCRF has granted */
     char hop[RX_NAME_MAX];    /**< as rx_route() chose; "" = whichever */
+    struct rx_tried *tried;   /**< owned; NULL: one peer, nothing to tell. With command 0: a report on the way */
 };
 
 /** The one extension of the process. freeDiameter's entry points and callbacks have no argument that

@@ -1,6 +1,6 @@
 /* RAR and ASR: what the PCRF starts. Answered at once; the session hears of it afterwards.
  * Spec: TS 29.214 4.4.6, 5.3.13, 5.6.3, 5.6.7. */
-#include "rx_priv.h"
+#include "rx_history.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -267,6 +267,7 @@ void rx_push(struct rx_tx *tx)
     }
     rx_peer_answered(a, tx);
     struct fault f = check(tx->msg, tx->command);
+    rx_history_pushed(a, tx->msg, tx->command, f.result);
     if (f.result != RESULT_SUCCESS) {
         answer_wrong(a, tx, &f);
         return;

@@ -8,6 +8,7 @@
  *
  * freeDiameter's callbacks get the flight's number, never a pointer: the library may drop a message
  * without calling back. */
+#include "rx_history.h"
 #include "rx_peer.h"
 
 #include <pthread.h>
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#define MAX_ATTEMPTS 4
+#define MAX_ATTEMPTS RX_MAX_TRIES
 #define MAX_FLIGHTS 50000u
 #define LATE_FACTOR 4         /* how long a late answer is told from a stray one: timeout_ms times this */
 #define PEERS_AGE_MS 20
@@ -29,6 +30,8 @@ struct attempt {
     uint64_t sent_ms;
     bool out;                 /* sent and neither answered nor given up */
     bool with_host, our_realm;
+    enum rx_try_end end;
+    uint32_t code;            /* of an error answer */
 };
 
 struct flight {
@@ -119,6 +122,7 @@ void rx_tx_free(struct rx_tx *tx)
         return;
     if (tx->msg)
         fd_msg_free(tx->msg);
+    free(tx->tried);
     free(tx);
 }
 
@@ -321,6 +325,40 @@ static size_t hops_tried(const struct flight *f, bool without_host, struct rx_pe
 /* What a failed attempt means for the next one. */
 enum failure { FAIL_LINK, FAIL_SILENT, FAIL_NOT_DELIVERED, FAIL_NO_REALM, FAIL_BUSY };
 
+static enum rx_try_end end_of(enum failure why)
+{
+    return why == FAIL_LINK     ? RX_TRY_LINK
+           : why == FAIL_SILENT ? RX_TRY_SILENT
+           : why == FAIL_BUSY   ? RX_TRY_BUSY
+                                : RX_TRY_NOT_DELIVERED;
+}
+
+/* For the history: where the request went. One that was simply answered needs no such list. */
+static struct rx_tried *tries_of(const struct flight *f)
+{
+    bool plain = f->n == 0 || (f->n == 1 && f->attempt[0].end == RX_TRY_ANSWERED);
+    struct rx_tried *t = plain || !rx_history_on() ? NULL : calloc(1, sizeof *t);
+    for (size_t i = 0; t && i < f->n; i++, t->n++) {
+        const struct attempt *a = &f->attempt[i];
+        t->one[i] = (struct rx_try){.sent_ms = a->sent_ms, .code = a->code, .end = a->end};
+        memcpy(t->one[i].hop, a->hop->host, sizeof t->one[i].hop);
+    }
+    return t;
+}
+
+/* The shard may end its wait before the flight ends: it knows where the request has gone until then. */
+static void report(const struct flight *f, struct list *to)
+{
+    struct rx_tried *t = f->tx ? tries_of(f) : NULL;
+    struct rx_tx *tx = t ? calloc(1, sizeof *tx) : NULL;
+    if (!tx) {
+        free(t);
+        return;
+    }
+    *tx = (struct rx_tx){.rs = f->tx->rs, .token = f->tx->token, .seq = f->tx->seq, .tried = t};
+    push(to, tx);
+}
+
 /* The PCRF may still be there when only the way to it failed: keep Destination-Host. */
 static bool next_way(const struct flight *f, const struct attempt *a, enum failure why, struct attempt *next)
 {
@@ -379,14 +417,18 @@ static void tell(struct flight *f, struct msg *m, enum rx_event ev, struct list 
     }
     tx->msg = m;
     tx->event = ev;
+    tx->tried = tries_of(f);
     push(to, tx);
 }
 
 /* Nothing more will come: settle what is open, and free. */
 static void flight_end(struct flight *f, enum rx_event ev, struct list *to)
 {
-    for (size_t i = 0; i < f->n; i++)
+    for (size_t i = 0; i < f->n; i++) {
+        if (f->attempt[i].end == RX_TRY_OPEN)
+            f->attempt[i].end = RX_TRY_EXPIRED;
         attempt_over(&f->attempt[i]);
+    }
     if (!f->told) {
         struct msg *bad = f->bad;
         f->bad = NULL;
@@ -409,6 +451,7 @@ static void flight_check(struct flight *f, struct list *to)
 static void attempt_failed(struct flight *f, struct attempt *a, enum failure why, struct msg *m,
                            struct list *to)
 {
+    a->end = end_of(why);
     if (m) {
         if (f->bad)
             fd_msg_free(f->bad);
@@ -533,6 +576,7 @@ static void on_error_answer(struct flight *f, struct attempt *a, const struct re
                             struct list *to)
 {
     enum failure why = FAIL_NOT_DELIVERED;
+    a->code = r->code;
     if (r->ours)
         why = FAIL_LINK;
     else if (r->code == 3003)
@@ -544,6 +588,7 @@ static void on_error_answer(struct flight *f, struct attempt *a, const struct re
         else if (rx_peer_find(r->host))
             rx_peer_busy(rx_peer_find(r->host));
     } else if (r->code == 3006 && follow_redirect(f, a, m)) {
+        a->end = RX_TRY_REDIRECT;
         fd_msg_free(m);
         return;
     }
@@ -557,6 +602,7 @@ static void on_reply(struct flight *f, struct attempt *a, struct msg *m, struct 
     struct reply r;
     read_reply(m, &r);
     attempt_over(a);
+    a->end = RX_TRY_ANSWERED;
     if (!r.ours && r.code != 3004)
         rx_peer_heard(a->hop);
     note_holder(f, a, &r);
@@ -807,6 +853,7 @@ static void fly(struct flight *f, struct list *to)
         f->attempt[f->n - 2].hop->failed_over++;
         epc_log(EPC_LOG_INFO, "rx", "event=sent-again session=%s from=%s to=%s", f->sid,
                 f->attempt[f->n - 2].hop->host, a->hop->host);
+        report(f, to);
     }
     if (f->opens)
         rx_held_add(epc_str_c(f->sid), a->hop->host, rx_peer_realm(a->hop), a->hop->relay);
@@ -963,6 +1010,7 @@ static void on_due(struct flight *f, uint64_t now, struct list *to)
     struct attempt *a = f->n ? &f->attempt[f->n - 1] : NULL;
     if (!a || !a->out || f->waits)
         return;
+    a->end = RX_TRY_SILENT;
     if (a->hop->last_answer_ms < a->sent_ms)
         rx_peer_silent(a->hop);
     (void)choose_next(f, a, FAIL_SILENT);

@@ -1,6 +1,6 @@
 /* Associations (see rx_priv.h) and their state machine.
  * Spec: RFC 6733 8.1 (client, stateful), TS 29.214 4.4. */
-#include "rx_priv.h"
+#include "rx_history.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -103,6 +103,7 @@ struct rx_assoc *rx_assoc_new(struct epc_policy_session *h)
     h->assoc = a;
     epc_hash_add(&a->rs->assocs, &a->node, epc_hash_u64(a->token));
     epc_count(EPC_C_RX_SESSIONS);
+    rx_history_opened(a);
     return a;
 }
 
@@ -112,6 +113,7 @@ static void assoc_end(struct rx_assoc *a)
     if (a->doomed)
         return;
     a->doomed = true;
+    rx_history_ended(a);
     rx_journal_closed(a);
     epc_hash_del(&a->rs->assocs, &a->node);
     if (a->orphan)
@@ -148,6 +150,9 @@ bool rx_assoc_displace(struct rx_assoc *a)
         return false;
     struct rx_assoc *other = EPC_CONTAINER(n, struct rx_assoc, ue_node);
     epc_log(EPC_LOG_INFO, "rx", "event=displaced session=%s by=%s", other->session_id, a->session_id);
+    rx_history_remark(other, "It stood in the way of a new session of the same UE (5064), and is ended for it.");
+    rx_history_remark(a, "An older session of this UE that nobody uses any more is ended; the same is asked again "
+                         "in a new one.");
     if (other->state != RX_DISCON)
         rx_assoc_event(other, RX_EV_DISPLACED, NULL);
     return true;
@@ -209,6 +214,7 @@ static void act_reopen(struct rx_assoc *a, const struct epc_policy_result *r)
     if (!h)
         return;
     epc_log(EPC_LOG_INFO, "rx", "event=reopen lost=%s", a->session_id);
+    rx_history_remark(a, "The PCRF does not know the session any more: the same is asked in a new one.");
     rx_handle_again(h);
 }
 
@@ -232,6 +238,7 @@ static void act_lost(struct rx_assoc *a, const struct epc_policy_result *r)
     (void)r;
     rx_assoc_unlink(a);
     epc_log(EPC_LOG_INFO, "rx", "event=lost session=%s", a->session_id);
+    rx_history_remark(a, "The PCRF has restarted and lost the session; the next request opens a new one.");
     if (h && h->on_event)
         h->on_event(h->arg, &(struct epc_policy_event){.kind = EPC_PEV_LOST_SESSION});
 }
@@ -374,6 +381,7 @@ static void on_answer(struct rx_tx *tx)
     } else if (ev == RX_EV_EXPIRED)
         r.outcome = EPC_POLICY_TIMED_OUT;
     count_answer(tx, a, ev);
+    rx_history_answered(tx, ev, &r);
     if (!a || tx->seq != a->seq)
         return;
     if (tx->msg)
@@ -392,6 +400,8 @@ void rx_on_tx(struct epc_shard *sh, void *arg)
     (void)sh;
     if (tx->event == RX_EV_LOST)
         rx_peer_lost(tx->rs, tx->hop, tx->seq);
+    else if (!tx->command)
+        rx_history_tried(tx);
     else if (tx->command == RX_CC_RA || tx->command == RX_CC_AS)
         rx_push(tx);
     else
@@ -437,6 +447,7 @@ void rx_session_fini(void)
         struct rx_shard *rs = atomic_exchange(&rx.shard[i], NULL);
         if (!rs)
             continue;
+        rx_history_fini(rs);
         epc_hash_each(&rs->assocs, drop_one, &rs->assocs);
         epc_hash_free(&rs->assocs);
         epc_hash_free(&rs->orphans);

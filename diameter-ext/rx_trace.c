@@ -47,6 +47,29 @@ static void add_integer(struct epc_buf *b, struct dict_object *model, const unio
         epc_buf_printf(b, "(%s)", data.enum_name);
 }
 
+void rx_avp_value(struct epc_buf *b, struct avp *a, struct dict_object *model, enum dict_avp_basetype base)
+{
+    struct avp_hdr *h;
+    if (fd_msg_avp_hdr(a, &h) || !h->avp_value)
+        return;
+    if (base == AVP_TYPE_OCTETSTRING)
+        add_octets(b, h->avp_value->os.data, h->avp_value->os.len, h->avp_code == 8);
+    else if (base == AVP_TYPE_INTEGER32 || base == AVP_TYPE_UNSIGNED32)
+        add_integer(b, model, h->avp_value, base);
+    else if (base == AVP_TYPE_UNSIGNED64)
+        epc_buf_printf(b, "%llu", (unsigned long long)h->avp_value->u64);
+    else
+        epc_buf_adds(b, "?");
+}
+
+void rx_avp_name(struct epc_buf *b, const struct avp_hdr *h, const struct dict_avp_data *data)
+{
+    if (data->avp_name)
+        epc_buf_adds(b, data->avp_name);
+    else
+        epc_buf_printf(b, "AVP-%u/%u", h->avp_flags & AVP_FLAG_VENDOR ? h->avp_vendor : 0, h->avp_code);
+}
+
 static void add_avps(struct epc_buf *b, msg_or_avp *parent)
 {
     struct avp *a = NULL;
@@ -63,26 +86,14 @@ static void add_avps(struct epc_buf *b, msg_or_avp *parent)
             fd_dict_getval(model, &data);
         if (!first)
             epc_buf_adds(b, " ");
-        if (data.avp_name)
-            epc_buf_adds(b, data.avp_name);
-        else
-            epc_buf_printf(b, "AVP-%u/%u", h->avp_flags & AVP_FLAG_VENDOR ? h->avp_vendor : 0,
-                           h->avp_code);
+        rx_avp_name(b, h, &data);
         if (data.avp_basetype == AVP_TYPE_GROUPED) {
             epc_buf_adds(b, "{");
             add_avps(b, a);
             epc_buf_adds(b, "}");
         } else if (h->avp_value) {
             epc_buf_adds(b, "=");
-            if (data.avp_basetype == AVP_TYPE_OCTETSTRING)
-                add_octets(b, h->avp_value->os.data, h->avp_value->os.len, h->avp_code == 8);
-            else if (data.avp_basetype == AVP_TYPE_INTEGER32 ||
-                     data.avp_basetype == AVP_TYPE_UNSIGNED32)
-                add_integer(b, model, h->avp_value, data.avp_basetype);
-            else if (data.avp_basetype == AVP_TYPE_UNSIGNED64)
-                epc_buf_printf(b, "%llu", (unsigned long long)h->avp_value->u64);
-            else
-                epc_buf_adds(b, "?");
+            rx_avp_value(b, a, model, data.avp_basetype);
         }
         if (fd_msg_browse(a, MSG_BRW_NEXT, &next, NULL))
             return;
@@ -90,22 +101,26 @@ static void add_avps(struct epc_buf *b, msg_or_avp *parent)
     }
 }
 
+const char *rx_command_name(uint32_t code, bool request)
+{
+    switch (code) {
+    case RX_CC_AA: return request ? "AAR" : "AAA";
+    case RX_CC_ST: return request ? "STR" : "STA";
+    case RX_CC_RA: return request ? "RAR" : "RAA";
+    case RX_CC_AS: return request ? "ASR" : "ASA";
+    }
+    return "?";
+}
+
 void rx_trace(bool out, struct msg *m, const char *key)
 {
-    static const struct {
-        uint32_t code;
-        const char *request, *answer;
-    } name[] = {{RX_CC_AA, "AAR ", "AAA "}, {RX_CC_ST, "STR ", "STA "},
-                {RX_CC_RA, "RAR ", "RAA "}, {RX_CC_AS, "ASR ", "ASA "}};
     struct msg_hdr *h;
     struct epc_buf text = {0};
     struct epc_str peer = EPC_STR_NULL;
     char peer_text[256];
     if (!epc_trace_on() || fd_msg_hdr(m, &h))
         return;
-    for (size_t i = 0; i < EPC_ARRAY_LEN(name); i++)
-        if (name[i].code == h->msg_code)
-            epc_buf_adds(&text, h->msg_flags & CMD_FLAG_REQUEST ? name[i].request : name[i].answer);
+    epc_buf_printf(&text, "%s ", rx_command_name(h->msg_code, h->msg_flags & CMD_FLAG_REQUEST));
     add_avps(&text, m);
     if (out ? !rx_get_octets(m, RX_DESTINATION_HOST, &peer) &&
                   !rx_get_octets(m, RX_DESTINATION_REALM, &peer)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "auth/auth.h"
+#include "diameter/diameter.h"
 #include "gateway/gateway.h"
 #include "registration/registration.h"
 #include "session/session.h"
@@ -233,6 +234,10 @@ struct question {
     char *impi, *wwsf; /* revoke: of whom */
     uint64_t at_s;     /* revoke: since when */
     size_t met;        /* revoke: connections so far */
+    struct epc_rx_ask rx;     /* rx; its id is `rx_id` */
+    struct epc_rx_found found;
+    char *rx_id;
+    bool failed;       /* what `text` says is a complaint */
     void (*sum)(struct question *q); /* last of all; may be NULL */
 };
 
@@ -241,6 +246,7 @@ static void free_question(struct question *q)
     epc_buf_free(&q->text);
     free(q->impi);
     free(q->wwsf);
+    free(q->rx_id);
     free(q);
 }
 
@@ -253,7 +259,7 @@ static void finish_question(struct epc_shard *sh, void *arg)
     if (q->text.failed)
         epc_admin_answer(q->reply, false, "out of memory\n", 14);
     else
-        epc_admin_answer(q->reply, true, q->text.p ? q->text.p : "", q->text.n);
+        epc_admin_answer(q->reply, !q->failed, q->text.p ? q->text.p : "", q->text.n);
     free_question(q);
 }
 
@@ -286,6 +292,7 @@ static void start_question(const struct epc_fleet *f, struct epc_admin_reply *re
     } else {
         free(model->impi);
         free(model->wwsf);
+        free(model->rx_id);
     }
     epc_admin_answer(reply, false, "busy, try again\n", 16);
 }
@@ -413,6 +420,84 @@ static void cmd_revoke(void *arg, const char *const *argv, size_t argc, struct e
     start_question(arg, reply, &q);
 }
 
+/* ---- rx sessions, show, explain --------------------------------------------------------------------- */
+
+static void ask_rx(struct epc_edge *e, struct question *q)
+{
+    epc_diameter_history(q->fleet->diameter, e->shard, &q->rx, &q->found, &q->text);
+}
+
+/* Nothing found: say so, and what there is. */
+static void sum_rx(struct question *q)
+{
+    if (q->found.told || q->rx.what == EPC_RX_LIST)
+        return;
+    q->failed = true;
+    epc_buf_printf(&q->text, "no Rx session has the Session-Id, Call-ID or public identity %s; known are %zu live and %zu "
+                   "ended ones", q->rx_id, q->found.live, q->found.ended);
+    if (q->found.forgotten)
+        epc_buf_printf(&q->text, ", %llu older ones made room (policy.history_sessions)",
+                       (unsigned long long)q->found.forgotten);
+    epc_buf_adds(&q->text, ". `rx sessions --all` lists them.\n");
+}
+
+/* rx sessions [--all|--ended] [--json], rx show ID [--json], rx explain ID [--json] */
+static bool read_rx(const char *const *argv, size_t argc, struct epc_rx_ask *ask)
+{
+    static const struct {
+        const char *word;
+        enum epc_rx_what what;
+    } verbs[] = {{"sessions", EPC_RX_LIST}, {"show", EPC_RX_SHOW}, {"explain", EPC_RX_EXPLAIN}};
+    bool known = false;
+    *ask = (struct epc_rx_ask){.live = true};
+    for (size_t i = 0; argc > 1 && i < EPC_ARRAY_LEN(verbs); i++)
+        if (strcmp(argv[1], verbs[i].word) == 0) {
+            ask->what = verbs[i].what;
+            known = true;
+        }
+    for (size_t i = 2; known && i < argc; i++) {
+        bool list = ask->what == EPC_RX_LIST;
+        if (strcmp(argv[i], "--json") == 0)
+            ask->json = true;
+        else if (list && strcmp(argv[i], "--all") == 0)
+            ask->ended = true;
+        else if (list && strcmp(argv[i], "--ended") == 0) {
+            ask->ended = true;
+            ask->live = false;
+        } else if (!list && !ask->id && argv[i][0] != '-')
+            ask->id = argv[i];
+        else
+            return false;
+    }
+    return known && (ask->what == EPC_RX_LIST || ask->id);
+}
+
+static void cmd_rx(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
+{
+    static const char usage[] = "usage: rx sessions [--all|--ended] [--json]\n"
+                                "       rx show ID [--json]      (ID: a Session-Id, a Call-ID or a public identity)\n"
+                                "       rx explain ID [--json]\n";
+    static const char off[] = "policy.mode is off: there are no Rx sessions\n";
+    static const char forgetful[] = "policy.history_sessions is 0: nothing is remembered of Rx sessions\n";
+    const struct epc_fleet *f = arg;
+    struct question q = {.ask = ask_rx, .sum = sum_rx};
+    const char *why = !read_rx(argv, argc, &q.rx)              ? usage
+                      : !f->diameter                           ? off
+                      : !epc_diameter_has_history(f->diameter) ? forgetful
+                                                               : NULL;
+    if (why) {
+        epc_admin_answer(reply, false, why, strlen(why));
+        return;
+    }
+    q.rx_id = q.rx.id ? epc_str_dup(epc_str_c(q.rx.id)) : NULL;
+    if (q.rx.id && !q.rx_id) {
+        epc_admin_answer(reply, false, "out of memory\n", 14);
+        return;
+    }
+    q.rx.id = q.rx_id;
+    start_question(arg, reply, &q);
+}
+
 enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *fleet)
 {
     static const struct {
@@ -423,6 +508,7 @@ enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *
         {"registrations", "who is registered, on which flow, and the subscriptions to that", cmd_registrations},
         {"sessions", "calls and their state", cmd_sessions},
         {"revoke", "IMPI, or --wwsf ID: end registrations and calls, refuse older tokens", cmd_revoke},
+        {"rx", "sessions | show ID | explain ID: Rx sessions, their messages, and why", cmd_rx},
         {"reload", "fetch the keys of the tokens' issuers again", cmd_reload},
     };
     void *arg = (void *)(uintptr_t)fleet; /* only read */

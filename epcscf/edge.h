@@ -8,6 +8,7 @@
 #include "policy/policy.h"
 #include "shard/shard.h"
 
+struct epc_diameter;
 struct epc_edge;
 struct epc_reg;
 struct epc_wss;
@@ -43,10 +44,11 @@ struct epc_fleet {
     struct epc_shard *const *shards;
     struct epc_edge *const *edges;
     size_t n;
+    const struct epc_diameter *diameter; /**< NULL: policy is off */
 };
 
-/** Control commands that go to every shard: flows, registrations, sessions, revoke, reload. @p fleet borrowed for the
- *  life of @p admin. Thread: the service shard's. */
+/** Control commands that go to every shard: flows, registrations, sessions, revoke, reload, rx. @p fleet borrowed
+ *  for the life of @p admin. Thread: the service shard's. */
 enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *fleet) EPC_MUST_CHECK;
 
 #endif

@@ -197,7 +197,7 @@ static void start_service(struct epc_shard *sh, void *arg)
     st->err = epc_admin_create(&n->admin, sh, &n->cfg->admin);
     if (st->err == EPC_OK) {
         epc_admin_health(n->admin, health, n);
-        n->fleet = (struct epc_fleet){sh, n->shards, n->edges, n->n_shards};
+        n->fleet = (struct epc_fleet){sh, n->shards, n->edges, n->n_shards, n->diameter};
         st->err = epc_edge_commands(n->admin, &n->fleet);
     }
     if (st->err == EPC_OK && n->cfg->wwsf.enabled)

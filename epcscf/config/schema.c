@@ -427,6 +427,9 @@ static const struct cfg_key main_keys[] = {
      .help = "put the UE's time zone, as the PCRF reports it, into P-Access-Network-Info too"},
     {"policy.signalling_session", CFG_BOOL, AT(policy.signalling_session), .def = "false",
      .help = "an AF signalling session for each registration (TS 29.214 4.4.5)"},
+    {"policy.history_sessions", CFG_U32, AT(policy.history_sessions), .max = 100000, .def = "256",
+     .help = "ended Rx sessions that a shard remembers, with the messages of live and ended ones in 16 KiB for "
+             "each: what `epcscfctl rx` tells; 0: none, not even live ones"},
     {"policy.turn_servers", CFG_LIST, CFG_IP, AT(policy.turn_servers), COUNT(policy.n_turn_servers),
      .def_note = "none", .help = "addresses of TURN servers inside the access network"},
 

@@ -96,6 +96,8 @@ static struct epc_diameter *diameter_new(const struct epc_cfg_policy *cfg)
         .shape = epc_policy_shape,
         .profile = epc_policy_profile,
         .access = epc_policy_access_for,
+        .code_name = epc_policy_code_name,
+        .explain_result = epc_policy_explain_result,
     };
     return d;
 }
@@ -149,6 +151,17 @@ unsigned epc_diameter_open_peers(const struct epc_diameter *d)
 void epc_diameter_print_states(const struct epc_diameter *d, FILE *out)
 {
     d->ext->print_states(out);
+}
+
+bool epc_diameter_has_history(const struct epc_diameter *d)
+{
+    return d->cfg->history_sessions > 0;
+}
+
+void epc_diameter_history(const struct epc_diameter *d, struct epc_shard *sh, const struct epc_rx_ask *ask,
+                          struct epc_rx_found *found, struct epc_buf *out)
+{
+    d->ext->history(sh, ask, found, out);
 }
 
 void epc_diameter_print_peers(const struct epc_diameter *d, FILE *out)

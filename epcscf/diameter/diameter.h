@@ -28,4 +28,24 @@ void epc_diameter_print_states(const struct epc_diameter *d, FILE *out);
  *  thread but a shard's (takes a lock of freeDiameter's). */
 void epc_diameter_print_peers(const struct epc_diameter *d, FILE *out);
 
+/* ---- what is remembered of Rx sessions (epcscfctl rx) ---- */
+
+/** False: policy.history_sessions is 0. Any thread. */
+bool epc_diameter_has_history(const struct epc_diameter *d);
+struct epc_rx_ask {
+    enum epc_rx_what { EPC_RX_LIST, EPC_RX_SHOW, EPC_RX_EXPLAIN } what;
+    const char *id;           /**< Session-Id, Call-ID or public identity; EPC_RX_LIST: NULL */
+    bool live, ended;         /**< EPC_RX_LIST: which */
+    bool json;                /**< an object a line, else text */
+};
+struct epc_rx_found {
+    size_t told;              /**< sessions that @p out got */
+    size_t live, ended;       /**< that the shards remember */
+    uint64_t forgotten;       /**< ended ones that made room */
+};
+/** Append what @p sh remembers to @p out, and add to *found. Identities in plain: for the operator's eyes.
+ *  Thread: the shard's. */
+void epc_diameter_history(const struct epc_diameter *d, struct epc_shard *sh, const struct epc_rx_ask *ask,
+                          struct epc_rx_found *found, struct epc_buf *out);
+
 #endif

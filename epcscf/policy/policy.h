@@ -306,6 +306,9 @@ struct epc_policy_client {
     /** The UE has another address: the binding key of an Rx session cannot change, so the next request
      *  ends the old Rx session and opens a new one with all that is known. @return EPC_OK, EPC_ENOMEM */
     enum epc_err (*rebind)(struct epc_policy_session *s, const struct epc_addr *ue);
+    /** For people who ask later: what SIP made of the newest result or push, e.g. "INVITE answered with
+     *  503". May be NULL. Never fails in a way that the caller must know. */
+    void (*note)(struct epc_policy_session *s, const char *text);
     /** End it: after the outstanding request, if any. No callback runs any more. */
     void (*close)(struct epc_policy_session *s);
 };
