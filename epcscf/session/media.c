@@ -54,6 +54,28 @@ static enum epc_err open_policy(struct epc_session *s, const struct epc_addr *ue
     return s->ss->policy->open(s->ss->policy, &o, &s->policy);
 }
 
+void media_policy_note(struct epc_session *s, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    if (!s->policy || !s->ss->policy->note)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    s->ss->policy->note(s->policy, text);
+}
+
+static void note_verdict(struct epc_session *s, bool go_on, const struct epc_cause *cause)
+{
+    if (!go_on)
+        media_policy_note(s, "refused with %d, \"%s\"", cause->sip_status, cause->reason);
+    else if (s->answered)
+        media_policy_note(s, "the call goes on with what was authorised before");
+    else
+        media_policy_note(s, "the call goes on without policy control (policy.mode, policy.access)");
+}
+
 static void close_policy(struct epc_session *s)
 {
     if (s->policy)
@@ -71,6 +93,7 @@ static enum epc_err ask_policy(struct epc_session *s, epc_policy_done_fn *done)
     struct epc_policy_input in = {.learned = s->learned,
                                   .n_learned = EPC_ARRAY_LEN(s->learned),
                                   .cfg = &s->ss->cfg->policy,
+                                  .explain = s->ss->cfg->policy.history_sessions > 0,
                                   .previous = s->told};
     struct epc_flow *flow = s->ss->wss ? epc_wss_flow(s->ss->wss, s->flow_id) : NULL;
     if (!s->ss->policy)
@@ -115,6 +138,7 @@ static bool settle_policy(struct epc_session *s, const struct epc_policy_result 
     }
     epc_log(EPC_LOG_WARN, "session", "event=policy-not-granted %s code=\"%s\" action=%s",
             session_log(s, who), epc_policy_code_name(r), go_on ? "go-on" : "refuse");
+    note_verdict(s, go_on, cause);
     /* Without an answer nobody knows what the policy function holds: the next request starts anew. */
     if (r->outcome != EPC_POLICY_REFUSED || !s->told)
         close_policy(s);
@@ -173,6 +197,8 @@ static void on_policy_event(void *arg, const struct epc_policy_event *ev)
         session_release(s, RELEASE_BOTH, &cause, "SIP;cause=503;text=\"Ended by policy\"");
         break;
     case EPC_PEV_ALL_MEDIA_LOST:
+        media_policy_note(s, "all bearers are lost: the call is released in %d s unless one recovers",
+                          MEDIA_LOSS_GRACE_MS / 1000);
         epc_timer_start(s->ss->shard, &s->grace, MEDIA_LOSS_GRACE_MS, on_grace_over, s);
         break;
     case EPC_PEV_RECOVERED:

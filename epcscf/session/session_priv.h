@@ -233,6 +233,8 @@ void media_commit(struct epc_session *s);
 void media_policy_refresh(struct epc_session *s, struct job *j);
 /** Give gateway context and policy session back. Idempotent. */
 void media_release(struct epc_session *s);
+/** For `epcscfctl rx explain`: what SIP makes of the policy function's newest word. */
+void media_policy_note(struct epc_session *s, const char *fmt, ...) EPC_PRINTF(2, 3);
 
 /* ---- release.c ---------------------------------------------------------------------------------------------- */
 
