@@ -23,6 +23,8 @@ def arguments():
                    help="with --call: leave the lab running afterwards, until Ctrl-C")
     p.add_argument("--core", choices=("simple", "ims"), default="simple",
                    help="which IMS core: one registrar, or I-CSCF, S-CSCF and HSS over Cx")
+    p.add_argument("--pcrf", choices=("freediameter", "erlang"), default="freediameter",
+                   help="which PCRF: one that does what rules say, or a strict one")
     p.add_argument("--shards", type=int, default=1, help="worker threads of the eP-CSCF")
     p.add_argument("--policy", choices=("required", "optional", "off"), default="required",
                    help="what happens to a call when the PCRF does not answer")
@@ -58,7 +60,8 @@ def main():
             return 1
         build(options.preset, say=print)
         lab = Lab(options.var, options.shards, options.policy, options.preset,
-                  say=lambda text: print("  " + text, flush=True), core=options.core)
+                  say=lambda text: print("  " + text, flush=True), core=options.core,
+                  pcrf=options.pcrf)
         lab.start()
         print(lab.addresses(), flush=True)
         status = 0

@@ -11,6 +11,7 @@ EPCSCF_CORE = ("127.0.0.3", 5060)  # shard i adds i to the port
 ACCESS_MEDIA = "127.0.0.1"
 CORE_MEDIA = "127.0.0.4"
 PCRF = ("127.0.0.5", 3868)
+PCRF_CONTROL = ("127.0.0.5", 3869)  # of the one on Erlang
 PHONE = ("127.0.0.6", 5070)       # baresip
 WSS = ("127.0.0.1", 8443)
 WSS_PATH = "/ws"

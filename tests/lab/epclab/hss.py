@@ -1,16 +1,11 @@
 """The HSS of the lab: Cx on Erlang's diameter (tests/lab/hss)."""
-import os
 import re
-import shutil
-import socket
-import subprocess
 
 from . import addresses as a
+from .erlang import ErlangPeer, quoted
 from .kamailio import ha1
-from .process import Component
 from .wait import LabError
 
-SOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "hss")
 CCF = "aaa://ccf.ims.test:3868"
 
 
@@ -32,10 +27,12 @@ def profile(impi, facts):
             f"<ServiceProfile>{identities}</ServiceProfile></IMSSubscription>")
 
 
-class Hss(Component):
+class Hss(ErlangPeer):
     name = "hss"
-    program = "erl"
-    package = "erlang-base"
+    main = "hss"
+    dictionary = ("hss/cx.dia", "hss_cx")
+    sources = ("hss/hss.erl", "hss/hss_control.erl", "hss/hss_milenage.erl")
+    control = a.HSS_CONTROL
 
     def ports(self):
         return [("tcp", *a.HSS), ("tcp", *a.HSS_CONTROL)]
@@ -43,65 +40,24 @@ class Hss(Component):
     def _users(self):
         for impi, facts in a.SUBSCRIBERS.items():
             impus = facts["impus"] + facts.get("barred", [])
-            terms = [f"{{impus,[{','.join(self._quoted(u) for u in impus)}]}}",
-                     f"{{profile,{self._quoted(profile(impi, facts))}}}"]
+            terms = [f"{{impus,[{','.join(quoted(u) for u in impus)}]}}",
+                     f"{{profile,{quoted(profile(impi, facts))}}}"]
             if "k" in facts:
-                terms += ["{scheme,aka}", f"{{k,{self._quoted(facts['k'])}}}",
-                          f"{{opc,{self._quoted(facts['opc'])}}}", "{sqn,32}"]
+                terms += ["{scheme,aka}", f"{{k,{quoted(facts['k'])}}}",
+                          f"{{opc,{quoted(facts['opc'])}}}", "{sqn,32}"]
             else:
                 terms += ["{scheme,digest}",
-                          f"{{ha1,{self._quoted(ha1(impi, a.DOMAIN, facts['password']))}}}"]
-            yield f"{{user,{self._quoted(impi)},[{','.join(terms)}]}}.\n"
+                          f"{{ha1,{quoted(ha1(impi, a.DOMAIN, facts['password']))}}}"]
+            yield f"{{user,{quoted(impi)},[{','.join(terms)}]}}.\n"
 
-    @staticmethod
-    def _quoted(text):
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-    def prepare(self):
-        """Compile the dictionary and the modules, write the subscribers."""
-        ebin = os.path.join(self.dir, "ebin")
-        shutil.rmtree(ebin, ignore_errors=True)
-        os.makedirs(ebin)
-        self._erlang(ebin, "ok = diameter_make:codec("
-                     f"{self._quoted(os.path.join(SOURCES, 'cx.dia'))}, [{{name, \"hss_cx\"}}]), halt().")
-        modules = [os.path.join(SOURCES, f) for f in sorted(os.listdir(SOURCES)) if f.endswith(".erl")]
-        done = subprocess.run(["erlc", "-Wall", "-Werror", os.path.join(ebin, "hss_cx.erl"), *modules],
-                              cwd=ebin, capture_output=True, text=True)
-        if done.returncode:
-            raise LabError(f"The HSS does not compile: {done.stdout.strip()[-500:]}")
-        self.config = os.path.join(self.dir, "hss.config")
-        with open(self.config, "w") as f:
-            ip = "{" + a.HSS[0].replace(".", ",") + "}"
-            f.write(f"{{ip,{ip}}}.\n{{port,{a.HSS[1]}}}.\n{{control_port,{a.HSS_CONTROL[1]}}}.\n"
-                    # The name is the address: Kamailio dials the name.
-                    f"{{host,{self._quoted(a.HSS[0])}}}.\n{{realm,{self._quoted(a.DOMAIN)}}}.\n"
-                    f"{{scscf,\"sip:{a.SCSCF[0]}:{a.SCSCF[1]}\"}}.\n{{ccf,{self._quoted(CCF)}}}.\n"
-                    f"{{visited_networks,[{self._quoted(a.DOMAIN)}]}}.\n")
-            f.writelines(self._users())
-        self.ebin = ebin
-
-    def _erlang(self, cwd, expression):
-        done = subprocess.run(["erl", "-noshell", "-eval", expression], cwd=cwd, capture_output=True,
-                              text=True, stdin=subprocess.DEVNULL)
-        if done.returncode:
-            raise LabError(f"erl failed: {(done.stdout + done.stderr).strip()[-500:]}")
-
-    def command(self):
-        return ["erl", "-noshell", "-noinput", "-pa", self.ebin, "-eval",
-                f"hss:main([{self._quoted(self.config)}])."]
-
-    def is_ready(self):
-        try:
-            return self.ask("ping") == "ok"
-        except OSError:
-            return False
-
-    def ask(self, *words):
-        """One command and its answer (see tests/lab/hss/README)."""
-        with socket.create_connection(a.HSS_CONTROL, 2) as s:
-            s.settimeout(8)
-            s.sendall((" ".join(words) + "\n").encode())
-            return s.makefile().readline().strip()
+    def write_config(self, f):
+        ip = "{" + a.HSS[0].replace(".", ",") + "}"
+        f.write(f"{{ip,{ip}}}.\n{{port,{a.HSS[1]}}}.\n{{control_port,{a.HSS_CONTROL[1]}}}.\n"
+                # The name is the address: Kamailio dials the name.
+                f"{{host,{quoted(a.HSS[0])}}}.\n{{realm,{quoted(a.DOMAIN)}}}.\n"
+                f"{{scscf,\"sip:{a.SCSCF[0]}:{a.SCSCF[1]}\"}}.\n{{ccf,{quoted(CCF)}}}.\n"
+                f"{{visited_networks,[{quoted(a.DOMAIN)}]}}.\n")
+        f.writelines(self._users())
 
     def registered(self, impi):
         return self.ask("registered", impi) == "yes"

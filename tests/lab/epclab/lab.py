@@ -11,6 +11,7 @@ from .epcscf import GAUGES, ROOT, Epcscf
 from .imscore import Hss, ImsCore
 from .kamailio import Kamailio
 from .pcrf import Pcrf
+from .pcrf_erl import ErlangPcrf
 from .process import Component
 from .rtpengine import Rtpengine
 from .scripted import ScriptedCore
@@ -23,9 +24,11 @@ class Lab:
     """with Lab() as lab: ... — everything is running inside, everything is stopped after."""
 
     def __init__(self, var=DEFAULT_VAR, shards=1, policy="required", preset="release",
-                 capture=True, say=lambda text: None, core="simple"):
+                 capture=True, say=lambda text: None, core="simple",
+                 pcrf="freediameter"):
         """core: "simple", one registrar without a database; "ims", with S-CSCF modules and HSS;
-        "scripted", for what those cannot do."""
+        "scripted", for what those cannot do. pcrf: "freediameter", which does what its rules say, or
+        "erlang", which is strict."""
         self.var = os.path.abspath(var)
         self.say = say
         self.certs = Certificates(self.var)
@@ -34,7 +37,7 @@ class Lab:
                          ScriptedCore(self.var) if core == "scripted" else Kamailio(self.var))
         self.rtpengine = Rtpengine(self.var)
         fdx = os.path.join(ROOT, "build", preset, "fdx")
-        self.pcrf = Pcrf(self.var, fdx, self.certs)
+        self.pcrf = ErlangPcrf(self.var) if pcrf == "erlang" else Pcrf(self.var, fdx, self.certs)
         self.baresip = Baresip(self.var)
         self.epcscf = Epcscf(self.var, preset, shards, policy, self.certs)
         self.capture = Capture(self.var, shards)
