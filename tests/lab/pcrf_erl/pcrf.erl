@@ -24,8 +24,10 @@ main([File]) ->
     [ets:new(T, [named_table, public]) || T <- [sessions, config, seen]],
     ets:insert(config, [{rules, []}, {opened, 0}, {faults, 0}, {webrtc, false},
                         {state_id, os:system_time(second)} | Config]),
-    {ok, Record} = file:open(Get(record), [append, raw]),
-    register(pcrf_serial, spawn_link(fun() -> serial(Record) end)),
+    register(pcrf_serial, spawn_link(fun() ->
+        {ok, Record} = file:open(Get(record), [append, raw]),
+        serial(Record)
+    end)),
     ok = diameter:start(),
     ok = diameter:start_service(?SERVICE, service(Get)),
     listen(),
