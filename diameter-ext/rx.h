@@ -47,9 +47,9 @@ struct epc_rx_ext {
     /** No shard runs any more and freeDiameter still does: sends the STRs that are due, waits a
      *  little for their answers, forgets everything. Idempotent. */
     void (*stop)(void);
-    unsigned (*open_peers)(void); /**< may wait for a lock of freeDiameter */
+    unsigned (*open_peers)(void); /**< never waits */
     void (*print_states)(FILE *out); /**< the session's state machine, in dot's language */
-    void (*print_peers)(FILE *out);  /**< a line for each PCRF and agent; may wait as open_peers() */
+    void (*print_peers)(FILE *out);  /**< a line for each PCRF and agent; never waits */
     /** What the shard remembers of its Rx sessions. On the shard. */
     void (*history)(struct epc_shard *sh, const struct epc_rx_ask *ask, struct epc_rx_found *found,
                     struct epc_buf *out);

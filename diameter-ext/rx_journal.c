@@ -41,6 +41,11 @@ static uint32_t checksum(const void *p, size_t n)
     return ~crc;
 }
 
+void rx_journal_sum(struct epc_str body, char out[9])
+{
+    snprintf(out, 9, "%08" PRIx32, checksum(body.p, body.n));
+}
+
 static bool read_checksum(struct epc_str s, uint32_t *out)
 {
     uint32_t v = 0;

@@ -26,6 +26,8 @@ struct rx_journal_record {
 /** Read one line, without its line feed. Fields point into it. Takes any octets.
  *  @return EPC_OK, EPC_EPROTO (damaged, or of another version) */
 enum epc_err rx_journal_parse(struct epc_str line, struct rx_journal_record *out) EPC_MUST_CHECK;
+/** The eight hex digits of the checksum of @p body, what stands behind the first tab of a line. */
+void rx_journal_sum(struct epc_str body, char out[9]);
 /** Append the line of @p r, with its line feed. @return EPC_OK, EPC_EINVAL (a field holds a control
  *  character or is too long: nothing appended), EPC_ENOMEM */
 enum epc_err rx_journal_format(struct epc_buf *b, const struct rx_journal_record *r) EPC_MUST_CHECK;

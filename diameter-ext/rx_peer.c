@@ -172,7 +172,6 @@ unsigned rx_peer_count_open(void)
 
 unsigned rx_open_peers(void)
 {
-    rx_peers_refresh(0);
     rx_lock();
     unsigned n = rx_peer_count_open();
     rx_unlock();
@@ -182,7 +181,6 @@ unsigned rx_open_peers(void)
 void rx_peers_print(FILE *out)
 {
     static const char *const hold[] = {"", "silent", "busy"};
-    rx_peers_refresh(0);
     rx_lock();
     uint64_t now = epc_now_ms();
     for (size_t i = 0; i < t.n; i++) {

@@ -33,7 +33,7 @@ struct rx_peer {
 void rx_peers_init(void); /**< from the configuration; forgets what was */
 /** Look at freeDiameter's peers when the last look is older than @p max_age_ms. Without the lock. */
 void rx_peers_refresh(uint64_t max_age_ms);
-void rx_peers_print(FILE *out); /**< a line for each, for people. Without the lock */
+void rx_peers_print(FILE *out); /**< a line for each, for people. Takes the lock; never waits */
 /** By name; NULL: not known. With the lock, as all below. */
 struct rx_peer *rx_peer_find(struct epc_str host);
 /** Best peer for a new session that is not in @p tried. @param profile of the request, or any when

@@ -479,7 +479,7 @@ void rx_deliver(struct rx_tx *tx);
 void rx_tx_free(struct rx_tx *tx);
 /** Requests sent and not yet answered or given up. Any thread. */
 unsigned rx_outstanding(void);
-/** Peers in state OPEN that serve Rx or relay. Any thread but a shard's (takes a lock). */
+/** Peers in state OPEN that serve Rx or relay. Any thread; never waits. */
 unsigned rx_open_peers(void);
 
 #endif

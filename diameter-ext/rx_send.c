@@ -22,6 +22,7 @@
 #define PEERS_AGE_MS 20
 #define TICK_MS 50            /* while sessions wait to be closed */
 #define IDLE_MS 1000
+#define LOOK_MS 2000
 #define PARKED_MS 2
 #define MANY 64               /* requests before the timers get a look again */
 
@@ -73,7 +74,7 @@ static struct {
     struct epc_hash flights;
     struct flight **heap;
     size_t heap_n, heap_cap;
-    uint64_t next_id;
+    uint64_t next_id, look_until;
     struct fd_rt_out_hdl *routing;
     struct fd_hook_hdl *hook;
     _Atomic unsigned outstanding;
@@ -704,6 +705,7 @@ static void on_peer(enum fd_hook_type type, struct msg *m, struct peer_hdr *peer
 {
     (void)type, (void)m, (void)peer, (void)other, (void)pmd, (void)arg;
     pthread_mutex_lock(&s.lock);
+    s.look_until = epc_now_ms() + LOOK_MS; /* the state itself changes a little later */
     rx_sender_wake();
     pthread_mutex_unlock(&s.lock);
 }
@@ -1119,7 +1121,7 @@ static uint64_t pause_of(uint64_t now)
     uint64_t ms = IDLE_MS;
     if (s.heap_n > 0)
         ms = s.heap[0]->due > now ? s.heap[0]->due - now : 0;
-    if (ms > TICK_MS && rx_held_work())
+    if (ms > TICK_MS && (rx_held_work() || now < s.look_until))
         ms = TICK_MS;
     if (ms > 10 && s.again.head)
         ms = 10;

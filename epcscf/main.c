@@ -151,6 +151,24 @@ static const char *health(void *arg)
     return NULL;
 }
 
+/* pcrfs: who answers for the policy function. */
+static void cmd_pcrfs(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
+{
+    const struct node *n = arg;
+    char *text = NULL;
+    size_t size = 0;
+    (void)argv, (void)argc;
+    FILE *f = open_memstream(&text, &size);
+    if (f && n->diameter)
+        epc_diameter_print_peers(n->diameter, f);
+    else if (f)
+        fprintf(f, "policy.mode is off\n");
+    if (f)
+        fclose(f);
+    epc_admin_answer(reply, f != NULL, text ? text : "", size);
+    free(text);
+}
+
 struct start {
     struct node *node;
     size_t index;
@@ -199,6 +217,9 @@ static void start_service(struct epc_shard *sh, void *arg)
         epc_admin_health(n->admin, health, n);
         n->fleet = (struct epc_fleet){sh, n->shards, n->edges, n->n_shards, n->diameter};
         st->err = epc_edge_commands(n->admin, &n->fleet);
+        if (st->err == EPC_OK)
+            st->err = epc_admin_command(n->admin, "pcrfs", "PCRFs and Diameter agents: state, requests, answers",
+                                        cmd_pcrfs, n);
     }
     if (st->err == EPC_OK && n->cfg->wwsf.enabled)
         st->err = epc_wwsf_create(&n->wwsf, sh, &n->cfg->wwsf);

@@ -25,7 +25,7 @@ unsigned epc_diameter_open_peers(const struct epc_diameter *d);
 /** The state machine of a Rx session as a graph in dot's language. */
 void epc_diameter_print_states(const struct epc_diameter *d, FILE *out);
 /** A line for each PCRF and Diameter agent: state, priority, what it was asked and has answered. Any
- *  thread but a shard's (takes a lock of freeDiameter's). */
+ *  thread; never waits. */
 void epc_diameter_print_peers(const struct epc_diameter *d, FILE *out);
 
 /* ---- what is remembered of Rx sessions (epcscfctl rx) ---- */
