@@ -10,8 +10,8 @@ static void one_line(struct epc_str line)
     struct epc_buf b = {0};
     if (rx_journal_parse(line, &r))
         return;
-    if (rx_journal_format(&b, &r) || rx_journal_parse((struct epc_str){b.p, b.n - 1}, &again) || again.kind != r.kind ||
-        again.state != r.state || !epc_str_eq(again.sid, r.sid) || !epc_str_eq(again.hop, r.hop) ||
+    if (rx_journal_format(&b, &r) || rx_journal_parse((struct epc_str){b.p, b.n - 1}, &again) ||
+        again.kind != r.kind || again.state != r.state || !epc_str_eq(again.sid, r.sid) || !epc_str_eq(again.hop, r.hop) ||
         !epc_str_eq(again.host, r.host) || !epc_str_eq(again.realm, r.realm))
         __builtin_trap();
     epc_buf_free(&b);
