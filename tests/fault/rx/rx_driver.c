@@ -4,6 +4,8 @@
  *     update NAME [COUNT]  a change to each
  *     close NAME [COUNT]
  *     metrics, peers       what they are now
+ *     rx WORD...           what is remembered of Rx sessions, as `epcscfctl rx` asks for it
+ *     note NAME [COUNT]    SIP refuses each
  *     stop                 end in order (end of file does the same)
  *
  * Answers on standard output, a line of JSON each: {"ev": "ready" | "done" | "event" | "metrics" | ...}.
@@ -11,6 +13,7 @@
 #include "diameter/diameter.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,7 +75,7 @@ static void do_ask(struct epc_shard *sh, void *arg)
     struct epc_addr ue;
     if (epc_addr_parse(&ue, "10.45.0.2", 0) || !info)
         abort();
-    struct epc_policy_open o = {.shard = sh, .impu = "sip:alice@ims.test", .ue = &ue, .icid = c->name,
+    struct epc_policy_open o = {.shard = sh, .impu = "sip:alice@ims.test", .ue = &ue, .icid = c->name, .trace_key = c->name,
                                 .reservation_priority = -1, .on_event = on_event, .arg = c};
     if (!c->s && client->open(client, &o, &c->s))
         abort();
@@ -88,6 +91,7 @@ static void do_ask(struct epc_shard *sh, void *arg)
         .number = 1, .status = EPC_FLOW_STATUS_NONE,
         .uplink = "permit in 17 from 10.45.0.2 to 198.51.100.20 40000",
         .downlink = "permit out 17 from 198.51.100.20 to 10.45.0.2 50000"};
+    info->why = strdup("m-line 1, audio: Max-Requested-Bandwidth from policy.audio_bw_bps");
     c->asked_ms = epc_now_ms();
     if (client->request(c->s, &info, on_done, c))
         abort();
@@ -159,6 +163,66 @@ static void peers(void)
     free(text);
 }
 
+struct ask {
+    struct epc_rx_ask what;
+    struct epc_rx_found found;
+    struct epc_buf text;
+    sem_t done;
+};
+
+static void do_history(struct epc_shard *sh, void *arg)
+{
+    struct ask *a = arg;
+    epc_diameter_history(t.d, sh, &a->what, &a->found, &a->text);
+    sem_post(&a->done);
+}
+
+static void history(const char *line)
+{
+    struct ask a = {.what = {.live = true}};
+    char word[4][200] = {"", "", "", ""};
+    int n = sscanf(line, "rx %199s %199s %199s %199s", word[0], word[1], word[2], word[3]);
+    a.what.what = strcmp(word[0], "show") == 0      ? EPC_RX_SHOW
+                  : strcmp(word[0], "explain") == 0 ? EPC_RX_EXPLAIN
+                                                    : EPC_RX_LIST;
+    for (int i = 1; i < n; i++) {
+        if (strcmp(word[i], "--json") == 0)
+            a.what.json = true;
+        else if (strcmp(word[i], "--all") == 0)
+            a.what.ended = true;
+        else
+            a.what.id = word[i];
+    }
+    sem_init(&a.done, 0, 0);
+    for (int i = 0; i < SHARDS; i++) {
+        if (epc_shard_post(t.shard[i], do_history, &a))
+            abort();
+        while (sem_wait(&a.done) != 0)
+            ;
+    }
+    sem_destroy(&a.done);
+    struct epc_buf json = {0};
+    for (size_t i = 0; i < a.text.n; i++) {
+        unsigned char c = (unsigned char)a.text.p[i];
+        if (c < 0x20 || c == '"' || c == '\\')
+            epc_buf_printf(&json, "\\u%04x", c);
+        else
+            epc_buf_add(&json, &c, 1);
+    }
+    say("{\"ev\":\"rx\",\"told\":%zu,\"live\":%zu,\"ended\":%zu,\"text\":\"%s\"}", a.found.told, a.found.live,
+        a.found.ended, json.p ? json.p : "");
+    epc_buf_free(&json);
+    epc_buf_free(&a.text);
+}
+
+static void do_note(struct epc_shard *sh, void *arg)
+{
+    struct call *c = arg;
+    (void)sh;
+    if (c->s)
+        epc_diameter_client(t.d)->note(c->s, "refused with 503");
+}
+
 static void command(char *line)
 {
     char verb[16] = "", name[48] = "";
@@ -174,6 +238,10 @@ static void command(char *line)
         metrics();
     else if (strcmp(verb, "peers") == 0)
         peers();
+    else if (strcmp(verb, "rx") == 0)
+        history(line);
+    else if (strcmp(verb, "note") == 0)
+        each(name, count, false, do_note);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------ */
@@ -205,7 +273,7 @@ int main(int argc, char **argv)
 {
     char line[256];
     struct epc_cfg_pcrf peer[16];
-    struct epc_cfg_policy cfg = {.mode = EPC_POLICY_REQUIRED, .peers = peer};
+    struct epc_cfg_policy cfg = {.mode = EPC_POLICY_REQUIRED, .peers = peer, .history_sessions = 64};
     if (argc < 5)
         return 2;
     cfg.diameter_config = argv[1];

@@ -698,16 +698,16 @@ SCENARIOS = (priority_and_stickiness, equals_share, link_lost_during_set_up, sil
              flapping, stalled_peer_holds_up_nobody, over_tls)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(scenarios=SCENARIOS, title="rx peers", about=__doc__):
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--driver", required=True)
     parser.add_argument("--fdx", required=True, help="folder with the extensions")
     parser.add_argument("-k", default="", help="only scenarios with this in their name")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
     options = parser.parse_args()
-    runner = Runner("rx peers")
+    runner = Runner(title)
     world = World(options)
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         if options.k not in scenario.__name__:
             continue
 
