@@ -1,4 +1,4 @@
-/* The rules of TS 29.214 5.6 on a message of the Rx application. The command codes 258, 265, 274 and 275
+/* The rules of TS 29.214 5.6 on a message of the Rx application, and the form of its addresses. The command codes 258, 265, 274 and 275
  * are shared: a dictionary can hold one set of rules for each, so Rx's are looked after here. */
 #include "dict_load.h"
 
@@ -21,10 +21,39 @@ struct command {
     size_t n;
 };
 
+/* Octets whose form the library does not look at. */
+typedef bool right_fn(const uint8_t *p, size_t n);
+
+struct form {
+    uint32_t code, vendor;
+    right_fn *right;
+};
+
 struct rx_check {
     struct command *command;
     size_t n;
+    struct form *form;
+    size_t n_forms;
 };
+
+/* RFC 6733 4.3.1: family, then as many octets as its addresses have; of other families, any. */
+static bool is_address(const uint8_t *p, size_t n)
+{
+    unsigned family = n < 2 ? 0 : (unsigned)p[0] << 8 | p[1];
+    return n > 2 && (family != 1 || n == 6) && (family != 2 || n == 18);
+}
+
+static bool is_ipv4(const uint8_t *p, size_t n)
+{
+    (void)p;
+    return n == 4;
+}
+
+/* RFC 7155 4.4.10.5.6: reserved, length in bits, at least as many octets. */
+static bool is_ipv6_prefix(const uint8_t *p, size_t n)
+{
+    return n >= 2 && n <= 18 && p[1] <= 128 && n - 2 >= (p[1] + 7u) / 8;
+}
 
 /* ---- from the documents ---------------------------------------------------------------------------- */
 
@@ -96,6 +125,34 @@ static int add_set(struct rx_check *c, struct dictionary *d, const json_t *set)
     return 0;
 }
 
+static right_fn *form_of(const json_t *avp)
+{
+    json_int_t code = json_integer_value(json_object_get(avp, "Code"));
+    if (strcmp(text(avp, "Type"), "Address") == 0)
+        return is_address;
+    if (json_integer_value(json_object_get(avp, "Vendor")) == 0 && (code == 8 || code == 97))
+        return code == 8 ? is_ipv4 : is_ipv6_prefix;
+    return NULL;
+}
+
+static int add_forms(struct rx_check *c, const json_t *avps)
+{
+    size_t i;
+    json_t *a;
+    json_array_foreach(avps, i, a) {
+        right_fn *right = form_of(a);
+        struct form *p = right ? realloc(c->form, (c->n_forms + 1) * sizeof *p) : c->form;
+        if (!right)
+            continue;
+        if (!p)
+            return ENOMEM;
+        c->form = p;
+        p[c->n_forms++] = (struct form){(uint32_t)json_integer_value(json_object_get(a, "Code")),
+                                        (uint32_t)json_integer_value(json_object_get(a, "Vendor")), right};
+    }
+    return 0;
+}
+
 int rx_check_new(struct rx_check **out, struct dictionary *d, json_t *const *doc, size_t n)
 {
     struct rx_check *c = calloc(1, sizeof *c);
@@ -103,6 +160,8 @@ int rx_check_new(struct rx_check **out, struct dictionary *d, json_t *const *doc
     for (size_t k = 0; k < n && !rc; k++) {
         size_t i;
         json_t *set;
+        if ((rc = add_forms(c, json_object_get(doc[k], "AVPs"))))
+            break;
         json_array_foreach(json_object_get(doc[k], "CommandRules"), i, set)
             if ((rc = add_set(c, d, set)))
                 break;
@@ -122,6 +181,7 @@ void rx_check_free(struct rx_check *c)
     for (size_t i = 0; i < c->n; i++)
         free(c->command[i].demand);
     free(c->command);
+    free(c->form);
     free(c);
 }
 
@@ -179,6 +239,30 @@ static bool comes_first(struct msg *m, const struct demand *r)
            h->avp_code == r->code && h->avp_vendor == r->vendor;
 }
 
+/* The first AVP at any depth whose octets have the wrong form. */
+static struct avp *malformed(const struct rx_check *c, struct msg *m)
+{
+    msg_or_avp *a = NULL;
+    for (int rc = fd_msg_browse(m, MSG_BRW_WALK, &a, NULL); rc == 0 && a;
+         rc = fd_msg_browse(a, MSG_BRW_WALK, &a, NULL)) {
+        struct avp_hdr *h;
+        if (fd_msg_avp_hdr(a, &h) || !h->avp_value)
+            continue;
+        for (size_t i = 0; i < c->n_forms; i++)
+            if (h->avp_code == c->form[i].code && h->avp_vendor == c->form[i].vendor &&
+                !c->form[i].right(h->avp_value->os.data, h->avp_value->os.len))
+                return a;
+    }
+    return NULL;
+}
+
+static int violation(const char *code, struct avp *a, struct fd_pei *wrong)
+{
+    wrong->pei_errcode = (char *)(uintptr_t)code;
+    wrong->pei_avp = a;
+    return EBADMSG;
+}
+
 int rx_check_message(const struct rx_check *c, struct msg *m, struct fd_pei *wrong)
 {
     struct dict_object *model = NULL;
@@ -191,11 +275,9 @@ int rx_check_message(const struct rx_check *c, struct msg *m, struct fd_pei *wro
         unsigned n = count(m, r, &excess);
         if (n < r->min || (r->first && n && !comes_first(m, r)))
             return missing(r, wrong);
-        if (excess) {
-            wrong->pei_errcode = (char *)(uintptr_t)"DIAMETER_AVP_OCCURS_TOO_MANY_TIMES";
-            wrong->pei_avp = excess;
-            return EBADMSG;
-        }
+        if (excess)
+            return violation("DIAMETER_AVP_OCCURS_TOO_MANY_TIMES", excess, wrong);
     }
-    return rc;
+    struct avp *bad = rc ? NULL : malformed(c, m);
+    return bad ? violation("DIAMETER_INVALID_AVP_VALUE", bad, wrong) : rc;
 }

@@ -41,12 +41,12 @@ int rx_dict_relax(struct dictionary *d);
 /** What Rx demands of its commands, whatever the dictionary's rules on the shared command codes say. */
 struct rx_check;
 
-/** Compile the "CommandRules" of @p n documents, after rx_dict_define().
+/** Compile the "CommandRules" of @p n documents, and which of their AVPs are addresses, after rx_dict_define().
  *  @param[out] out gives (rx_check_free()). @return 0, ENOENT, ENOMEM */
 int rx_check_new(struct rx_check **out, struct dictionary *d, json_t *const *doc, size_t n);
 void rx_check_free(struct rx_check *c);
 
-/** Whether @p m holds to the rules of its command. @p m is parsed, and of the Rx application.
+/** Whether @p m holds to the rules of its command, and its addresses have the octets of their family. @p m is parsed, and of the Rx application.
  *  @param[out] wrong set when it does not: the name of the result code, and the AVP for Failed-AVP, which
  *              is the caller's (fd_msg_free()) when pei_avp_free is set.
  *  @return 0, EBADMSG, or an error of the library. Any thread. */
