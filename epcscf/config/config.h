@@ -176,6 +176,10 @@ bool epc_network_parse(const char *text, struct epc_addr *base, unsigned *bits);
 /** Does @p network hold @p addr? The number of its bits plus one; 0: no, or malformed. */
 unsigned epc_network_fit(const char *network, const struct epc_addr *addr);
 
+/** "192.0.2.99", "192.0.2.99:443/tcp", "[2001:db8::9]:3478/udp": without port 3478, without transport UDP.
+ *  @return false: malformed, outputs untouched */
+bool epc_turn_server_parse(const char *text, struct epc_addr *addr, bool *tcp);
+
 enum epc_webrtc_avps { EPC_WEBRTC_AVPS_OFF, EPC_WEBRTC_AVPS_NEGOTIATED, EPC_WEBRTC_AVPS_ON };
 /** policy.profiles[], and the built-in "3gpp" and "open5gs": what a PCRF bears. */
 struct epc_cfg_policy_profile {
@@ -204,6 +208,13 @@ struct epc_cfg_pcrf {
     char *profile;                /**< NULL: policy.profile */
     uint32_t priority;            /**< lower is asked first */
 };
+/** policy.codec_bw[]: what a codec needs where SDP names no bandwidth. */
+struct epc_cfg_codec_bw {
+    char *codec;                  /**< rtpmap encoding name; case does not count */
+    uint32_t bps;                 /**< one direction; IP, UDP and RTP included */
+};
+/** How media that the WIC multiplexes on one transport are told (TS 29.214 5.3.16: one flow, one component). */
+enum epc_bundle { EPC_BUNDLE_REFUSE, EPC_BUNDLE_MERGE, EPC_BUNDLE_SPLIT };
 struct epc_cfg_policy {
     enum epc_policy_mode mode;
     char *diameter_config;        /**< freeDiameter's own configuration file */
@@ -212,6 +223,13 @@ struct epc_cfg_policy {
     uint32_t failover_ms;         /**< a peer silent for so long: the request goes to another */
     char *af_application_id;
     uint32_t audio_bw_bps, video_bw_bps, data_bw_bps; /**< without b= lines; IP/UDP/RTP included */
+    struct epc_cfg_codec_bw *codec_bw; /**< before audio_bw_bps and video_bw_bps */
+    size_t n_codec_bw;
+    /* What comes on top of a bandwidth, in percent: RTCP on RTP's flow without b=RR and b=RS, SRTP's tag,
+     * retransmissions, FEC, redundant encodings, the frame of a TURN server. */
+    uint32_t rtcp_percent, srtp_percent, rtx_percent, fec_percent, red_percent, turn_percent;
+    enum epc_bundle bundle;
+    bool privacy;                 /**< private addresses of ICE candidates are told to nobody */
     bool signalling_session;      /**< one AF signalling session per registration (TS 29.214 4.4.5) */
     struct epc_cfg_policy_profile *profiles;
     size_t n_profiles;
@@ -227,7 +245,7 @@ struct epc_cfg_policy {
     char *journal_file;           /**< open Rx sessions, for the next start; NULL = none */
     char *record_file;            /**< all Rx messages as lines of JSON; NULL = none */
     uint32_t history_sessions;    /**< ended Rx sessions that a shard remembers for "rx explain" */
-    char **turn_servers;          /**< literal addresses of TURN servers inside the access network */
+    char **turn_servers;          /**< TURN servers inside the access network, see epc_turn_server_parse() */
     size_t n_turn_servers;
 };
 

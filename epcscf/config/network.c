@@ -1,4 +1,4 @@
-/* Networks as "address/bits". */
+/* Networks as "address/bits", TURN servers as "address:port/transport". */
 #include "config/config.h"
 
 #include <netinet/in.h>
@@ -54,4 +54,34 @@ unsigned epc_network_fit(const char *network, const struct epc_addr *addr)
     if (rest && ((a[bits / 8] ^ b[bits / 8]) >> (8 - rest)) != 0)
         return 0;
     return bits + 1;
+}
+
+bool epc_turn_server_parse(const char *text, struct epc_addr *addr, bool *tcp)
+{
+    enum { TURN_PORT = 3478 };
+    char host[EPC_ADDR_LEN];
+    struct epc_str transport = epc_str_c(text), at = epc_str_cut(&transport, '/'), ip = at, port = EPC_STR_NULL;
+    uint64_t n = TURN_PORT;
+    struct epc_addr a;
+    if (at.n && at.p[0] == '[') {
+        port = (struct epc_str){at.p + 1, at.n - 1};
+        ip = epc_str_cut(&port, ']');
+        if (!port.p || (port.n && port.p[0] != ':'))
+            return false;
+        port = port.n ? (struct epc_str){port.p + 1, port.n - 1} : EPC_STR_NULL;
+    } else if (memchr(at.p ? at.p : "", ':', at.n) == memrchr(at.p ? at.p : "", ':', at.n)) {
+        port = at; /* more than one colon: IPv6 without a port */
+        ip = epc_str_cut(&port, ':');
+    }
+    if (ip.n == 0 || ip.n >= sizeof host || (port.p && (epc_str_u64(port, 65535, &n) != EPC_OK || n == 0)))
+        return false;
+    if (transport.p && !epc_str_ieqc(transport, "udp") && !epc_str_ieqc(transport, "tcp"))
+        return false;
+    memcpy(host, ip.p, ip.n);
+    host[ip.n] = 0;
+    if (epc_addr_parse(&a, host, (uint16_t)n) != EPC_OK)
+        return false;
+    *addr = a;
+    *tcp = transport.p && epc_str_ieqc(transport, "tcp");
+    return true;
 }

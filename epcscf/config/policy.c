@@ -56,6 +56,32 @@ static void check_pcrfs(struct cfg_loader *ld)
     }
 }
 
+static void check_codecs(struct cfg_loader *ld)
+{
+    const struct epc_cfg_policy *p = &ld->cfg->policy;
+    for (size_t i = 0; i < p->n_codec_bw; i++)
+        for (size_t j = 0; j < i; j++)
+            if (p->codec_bw[i].codec && p->codec_bw[j].codec &&
+                strcasecmp(p->codec_bw[i].codec, p->codec_bw[j].codec) == 0) {
+                fault(ld, "codec_bw", i, "codec", "stands twice", "remove one");
+                break;
+            }
+}
+
+static void check_turn_servers(struct cfg_loader *ld)
+{
+    const struct epc_cfg_policy *p = &ld->cfg->policy;
+    for (size_t i = 0; i < p->n_turn_servers; i++) {
+        struct epc_addr a;
+        bool tcp;
+        char shown[CFG_SHOWN_LEN];
+        if (!epc_turn_server_parse(p->turn_servers[i], &a, &tcp))
+            cfg_fault(ld, cfg_line_of(ld, "policy.turn_servers"), "policy.turn_servers",
+                      "'%s' is no address of a TURN server; write address, address:port or address:port/tcp",
+                      cfg_shown(p->turn_servers[i], shown));
+    }
+}
+
 void cfg_check_policy(struct cfg_loader *ld)
 {
     const struct epc_cfg_policy *p = &ld->cfg->policy;
@@ -69,4 +95,6 @@ void cfg_check_policy(struct cfg_loader *ld)
         if (p->access[i].network && !epc_network_parse(p->access[i].network, &base, &bits))
             fault(ld, "access", i, "network", "is no network", "write address/bits, such as 10.45.0.0/16");
     check_pcrfs(ld);
+    check_codecs(ld);
+    check_turn_servers(ld);
 }

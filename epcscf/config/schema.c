@@ -32,6 +32,7 @@ static const int policy_mode_values[] = {EPC_POLICY_REQUIRED, EPC_POLICY_OPTIONA
 static const char *const media_types[] = {"audio", "video", "data", "application", "control", "text", "message",
                                           "other", NULL};
 static const int media_type_bits[] = {1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, INT_MIN};
+static const char *const bundles[] = {"refuse", "merge", "split", NULL};
 static const char *const webrtc_avps[] = {"off", "negotiated", "on", NULL};
 
 static const char *const plmn_matches[] = {"either", "serving", "home", NULL};
@@ -82,6 +83,14 @@ static const struct cfg_key profile_keys[] = {
      .def_note = "none", .help = "names of AVPs that are never sent"},
 };
 static const struct cfg_table profile_table = TABLE(profile_keys, struct epc_cfg_policy_profile);
+
+static const struct cfg_key codec_bw_keys[] = {
+    {"codec", CFG_TOKEN, .need = CFG_NEED_ALWAYS, IN(epc_cfg_codec_bw, codec),
+     .help = "name as in `a=rtpmap`: opus, PCMU, VP8, H264"},
+    {"bps", CFG_U32, IN(epc_cfg_codec_bw, bps), .min = 1000, .max = 1000000000, .unit = "bit/s", .def = "64000",
+     .help = "one direction, IP, UDP and RTP included"},
+};
+static const struct cfg_table codec_bw_table = TABLE(codec_bw_keys, struct epc_cfg_codec_bw);
 
 static const struct cfg_key access_keys[] = {
     {"network", CFG_STRING, .need = CFG_NEED_ALWAYS, IN(epc_cfg_policy_access, network),
@@ -430,8 +439,31 @@ static const struct cfg_key main_keys[] = {
     {"policy.history_sessions", CFG_U32, AT(policy.history_sessions), .max = 100000, .def = "256",
      .help = "ended Rx sessions that a shard remembers, with the messages of live and ended ones in 16 KiB for "
              "each: what `epcscfctl rx` tells; 0: none, not even live ones"},
-    {"policy.turn_servers", CFG_LIST, CFG_IP, AT(policy.turn_servers), COUNT(policy.n_turn_servers),
-     .def_note = "none", .help = "addresses of TURN servers inside the access network"},
+    {"policy.codec_bw", CFG_MAPS, AT(policy.codec_bw), COUNT(policy.n_codec_bw), .items = &codec_bw_table,
+     .def_note = "none",
+     .help = "bandwidth of single codecs, before `policy.audio_bw_bps` and `policy.video_bw_bps`; of several "
+             "codecs of a stream the greatest counts"},
+    {"policy.rtcp_percent", CFG_U32, AT(policy.rtcp_percent), .min = 0, .max = 300, .unit = "%", .def = "5",
+     .help = "added for RTCP on the same flow, unless `b=RR` and `b=RS` tell"},
+    {"policy.srtp_percent", CFG_U32, AT(policy.srtp_percent), .min = 0, .max = 300, .unit = "%", .def = "0",
+     .help = "added for SRTP's authentication tag: 10 to 16 octets a packet"},
+    {"policy.rtx_percent", CFG_U32, AT(policy.rtx_percent), .min = 0, .max = 300, .unit = "%", .def = "0",
+     .help = "added where retransmission (`rtx`) is agreed"},
+    {"policy.fec_percent", CFG_U32, AT(policy.fec_percent), .min = 0, .max = 300, .unit = "%", .def = "0",
+     .help = "added where `ulpfec` or `flexfec` is agreed"},
+    {"policy.red_percent", CFG_U32, AT(policy.red_percent), .min = 0, .max = 300, .unit = "%", .def = "0",
+     .help = "added where redundant encoding (`red`) is agreed"},
+    {"policy.turn_percent", CFG_U32, AT(policy.turn_percent), .min = 0, .max = 300, .unit = "%", .def = "5",
+     .help = "added for media through a TURN server: 4 to 36 octets a packet"},
+    {"policy.bundle", CFG_ENUM, AT(policy.bundle), .names = bundles, .def = "refuse",
+     .help = "how media that share one transport are told: `merge` into the first one's component, `split` into "
+             "components with the same filters; `refuse`: none share, for the eP-CSCF does not agree to BUNDLE"},
+    {"policy.privacy", CFG_BOOL, AT(policy.privacy), .def = "true",
+     .help = "private addresses of ICE candidates stay out of the vendor AVPs"},
+    {"policy.turn_servers", CFG_LIST, CFG_STRING, AT(policy.turn_servers), COUNT(policy.n_turn_servers),
+     .def_note = "none",
+     .help = "TURN servers inside the access network: `address`, `address:port` or `address:port/tcp`; "
+             "3478 and UDP unless given"},
 
     {"wwsf.enabled", CFG_BOOL, AT(wwsf.enabled), .def = "false",
      .help = "run the embedded WWSF: page, log-in, tokens"},

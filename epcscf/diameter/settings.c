@@ -59,6 +59,9 @@ void epc_settings_free(struct epc_cfg_policy *c)
         free(c->peers[i].realm);
         free(c->peers[i].profile);
     }
+    for (size_t i = 0; i < c->n_codec_bw; i++)
+        free(c->codec_bw[i].codec);
+    free(c->codec_bw);
     free(c->profiles);
     free(c->access);
     free(c->peers);
@@ -92,6 +95,9 @@ static void own_tables(struct epc_cfg_policy *c, bool *ok)
         own_text(&c->peers[i].realm, ok);
         own_text(&c->peers[i].profile, ok);
     }
+    c->codec_bw = own_array(c->codec_bw, &c->n_codec_bw, sizeof *c->codec_bw, ok);
+    for (size_t i = 0; i < c->n_codec_bw; i++)
+        own_text(&c->codec_bw[i].codec, ok);
     own_texts(&c->turn_servers, &c->n_turn_servers, ok);
 }
 

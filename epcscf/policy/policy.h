@@ -108,11 +108,22 @@ struct epc_service_info {
     bool preliminary;             /**< from an offer alone */
     bool signalling;              /**< AF signalling session (TS 29.214 4.4.5) */
     bool several_dialogues;       /**< SIP-Forking-Indication: early dialogs share the session */
+    bool ends_silently;           /**< shaped for a PCRF that does not know REMOVED: an end is not told */
     struct epc_webrtc_session webrtc;
-    char *why;                    /**< owned; lines of text: which SDP line led to which AVP. NULL unless
-                                       epc_policy_input.explain was set */
+    char *why;                    /**< owned; see "why" below. NULL unless epc_policy_input.explain was set */
 };
 void epc_service_info_free(struct epc_service_info *s); /**< NULL-safe; frees the object too */
+
+/* "why": the derivation in words, lines of text for people and for tools:
+ *
+ *      NUMBER AVP=VALUE <- SOURCE (CLAUSE)
+ *      1 Max-Requested-Bandwidth-DL=84000 <- uplink "b=AS:80" x1000, x1.05 for RTCP multiplexing (TS 29.213 6.2)
+ *
+ * NUMBER is the Media-Component-Number, "-" the whole session. SOURCE names the SDP that came from the UE
+ * (uplink) or went to it (downlink) with the line in quotation marks, a key of the configuration, or what the
+ * gateway said. "NUMBER AVP left out <- ..." says why something is not sent; "NUMBER WebRTC NAME=..." is of a
+ * vendor AVP; lines that epc_policy_shape() added name the profile and have no clause. Where an AVP has two
+ * lines, the later one holds. Never a secret: no password, no key; of a fingerprint, only its hash's name. */
 
 /** Gateway state that goes into a derivation, by m-line ordinal on the access leg minus 1. */
 struct epc_policy_gateway {
@@ -144,13 +155,16 @@ struct epc_policy_input {
     const struct epc_service_info *previous;
 };
 /** Derive. Filters obey TS 29.214 5.3.8 for any input: never port 0 or 9, 0.0.0.0 or a name; an
- *  unknown WIC port leaves the downlink filter out.
+ *  unknown WIC port leaves the downlink filter out. Numbers of components and flows are those of
+ *  @p in->previous. With several_dialogues the result also covers what the other early dialogues need:
+ *  greatest bandwidth, open gate, their components; the filters are of this one, for the PCRF joins them.
  *  @param[out] out gives. @return EPC_OK, EPC_ENOMEM, EPC_EINVAL */
 enum epc_err epc_policy_service_info(const struct epc_policy_input *in,
                                      struct epc_service_info **out) EPC_MUST_CHECK;
 /** The AF signalling session of a registration. */
 enum epc_err epc_policy_signalling_info(struct epc_service_info **out) EPC_MUST_CHECK;
-/** What must be told again: only components that differ; an empty result (0 components) = nothing.
+/** What must be told again: only components that differ; an empty result (0 components) = nothing. All of
+ *  them when the information was preliminary or of several dialogues and is so no longer.
  *  @p prev NULL = everything. @param[out] delta gives. */
 enum epc_err epc_service_info_diff(const struct epc_service_info *prev,
                                    const struct epc_service_info *next,

@@ -2,7 +2,6 @@
 #include "policy/policy_priv.h"
 
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <string.h>
 
 /* ---- 488 with what would be acceptable ----------------------------------------------------------------- */
@@ -50,16 +49,6 @@ enum epc_err epc_policy_acceptable_sdp(const struct epc_sdp *offer, const struct
 
 /* ---- in words --------------------------------------------------------------------------------------------- */
 
-static bool is_private(const struct epc_addr *a)
-{
-    static const char *const networks[] = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
-                                           "127.0.0.0/8", "169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128"};
-    for (size_t i = 0; i < EPC_ARRAY_LEN(networks); i++)
-        if (epc_network_fit(networks[i], a))
-            return true;
-    return false;
-}
-
 static void put_ue(const struct epc_policy_question *q, struct epc_buf *out)
 {
     char ip[EPC_ADDR_LEN];
@@ -69,7 +58,7 @@ static void put_ue(const struct epc_policy_question *q, struct epc_buf *out)
     }
     const struct epc_cfg_policy_access *row = q->cfg ? epc_policy_access_for(q->cfg, q->ue) : NULL;
     epc_buf_printf(out, "The UE was named by its address %s, a %s one", epc_addr_ip(q->ue, ip),
-                   is_private(q->ue) ? "private" : "public");
+                   pol_private(q->ue) ? "private" : "public");
     if (row)
         epc_buf_printf(out, "; policy.access has it in %s%s%s", row->network,
                        row->ip_domain_id ? " with IP-Domain-Id " : " without IP-Domain-Id",
@@ -83,7 +72,7 @@ static void no_session(const struct epc_policy_question *q, struct epc_buf *out)
 {
     epc_buf_printf(out, "The PCRF has no IP-CAN session for the UE.\n");
     put_ue(q, out);
-    if (q->ue && q->ue->len && !is_private(q->ue))
+    if (q->ue && q->ue->len && !pol_private(q->ue))
         epc_buf_printf(out, "Likely: a NAT between the UE and the eP-CSCF replaced the address that the PCRF knows, "
                             "or the UE came over Wi-Fi or another network outside the IP-CAN.\n");
     else

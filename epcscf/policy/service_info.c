@@ -1,35 +1,31 @@
-/* SDP of the access leg to service information (TS 29.213 6.2, TS 29.214 Annexes A and B), and the
- * difference between what was told and what holds now. */
+/* SDP of the access leg to service information (TS 29.213 6.2, TS 29.214 Annexes A and B): the whole,
+ * what the m-lines share, and what other early dialogues and earlier exchanges add. */
 #include "policy/policy_priv.h"
 
+#include <inttypes.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- objects ------------------------------------------------------------------------------------------- */
-
-static void component_clear(struct epc_media_component *c)
-{
-    for (size_t i = 0; i < EPC_ARRAY_LEN(c->codec_data); i++)
-        free(c->codec_data[i]);
-    *c = (struct epc_media_component){0};
-}
 
 void epc_service_info_free(struct epc_service_info *s)
 {
     if (!s)
         return;
     for (size_t i = 0; i < s->n_components; i++)
-        component_clear(&s->component[i]);
+        pol_component_clear(&s->component[i]);
     free(s->component);
     free(s->why);
     free(s);
 }
 
-static struct epc_service_info *info_new(size_t most)
+struct epc_service_info *pol_info_new(size_t most)
 {
     struct epc_service_info *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
+    s->webrtc.ice_mode = -1;
     s->component = calloc(most ? most : 1, sizeof *s->component);
     if (!s->component) {
         free(s);
@@ -38,15 +34,16 @@ static struct epc_service_info *info_new(size_t most)
     return s;
 }
 
-static struct epc_media_component component_of(unsigned number, enum epc_media_type type)
+struct epc_media_component pol_component_of(unsigned number, enum epc_media_type type)
 {
     return (struct epc_media_component){
         .number = number, .type = type, .status = EPC_FLOW_STATUS_NONE,
         .max_ul_bps = -1, .max_dl_bps = -1, .rr_bps = -1, .rs_bps = -1,
+        .webrtc = {.ice_state = EPC_ICE_UNKNOWN, .dtls_role = -1},
     };
 }
 
-static const struct epc_media_component *find(const struct epc_service_info *s, unsigned number)
+const struct epc_media_component *pol_find(const struct epc_service_info *s, unsigned number)
 {
     for (size_t i = 0; s && i < s->n_components; i++)
         if (s->component[i].number == number)
@@ -54,214 +51,243 @@ static const struct epc_media_component *find(const struct epc_service_info *s, 
     return NULL;
 }
 
-/* ---- a component ------------------------------------------------------------------------------------------ */
+/* ---- the lines ------------------------------------------------------------------------------------------- */
 
-static enum epc_media_type media_type(struct epc_str type)
+/* An IPv4 address that came over an IPv6 socket is an IPv4 address. */
+static struct epc_addr plain(const struct epc_addr *a)
 {
-    static const struct {
-        const char *name;
-        enum epc_media_type type;
-    } types[] = {
-        {"audio", EPC_MEDIA_AUDIO},     {"video", EPC_MEDIA_VIDEO}, {"data", EPC_MEDIA_DATA},
-        {"control", EPC_MEDIA_CONTROL}, {"text", EPC_MEDIA_TEXT},   {"message", EPC_MEDIA_MESSAGE},
-        {"application", EPC_MEDIA_APPLICATION},
-    };
-    for (size_t i = 0; i < EPC_ARRAY_LEN(types); i++)
-        if (epc_str_eqc(type, types[i].name))
-            return types[i].type;
-    return EPC_MEDIA_OTHER;
+    struct epc_addr v4 = {.len = sizeof(struct sockaddr_in)};
+    const struct sockaddr_in6 *in6 = (const void *)&a->ss;
+    if (!a->len || a->ss.ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+        return *a;
+    struct sockaddr_in *in4 = (void *)&v4.ss;
+    in4->sin_family = AF_INET;
+    in4->sin_port = in6->sin6_port;
+    memcpy(&in4->sin_addr, &in6->sin6_addr.s6_addr[12], 4);
+    return v4;
 }
 
-static const struct epc_sdp_bw *bandwidth_line(const struct epc_sdp_media *m, const char *type)
+static struct pol_line line_of(const struct epc_policy_input *in, size_t i, struct epc_buf *why)
 {
-    for (size_t i = 0; m && i < m->n_bw; i++)
-        if (epc_str_eqc(m->bw[i].type, type))
-            return &m->bw[i];
-    return NULL;
-}
-
-static int64_t cut(uint64_t bps) /* Unsigned32 in the AVP */
-{
-    return bps < UINT32_MAX ? (int64_t)bps : (int64_t)UINT32_MAX;
-}
-
-static uint64_t times(uint64_t a, uint64_t b)
-{
-    return (a < UINT32_MAX ? a : UINT32_MAX) * b;
-}
-
-/* b=TIAS counts payload alone: headers at the packet rate come on top. */
-static uint64_t tias_bps(const struct epc_sdp_media *m, uint64_t tias)
-{
-    enum { IP4_UDP_RTP_OCTETS = 40, IP6_UDP_RTP_OCTETS = 60 };
-    uint64_t rate = 0;
-    for (size_t i = 0; i < m->n_attr; i++)
-        if (epc_str_eqc(m->attr[i].name, "maxprate")) {
-            struct epc_str v = epc_str_trim(m->attr[i].value), whole = epc_str_cut(&v, '.');
-            if (epc_str_u64(whole, 100000, &rate) != EPC_OK)
-                rate = 0;
-            else if (v.p)
-                rate++;
-        }
-    return (tias < UINT32_MAX ? tias : UINT32_MAX) +
-           rate * 8 * (m->c_ip6 ? IP6_UDP_RTP_OCTETS : IP4_UDP_RTP_OCTETS);
-}
-
-static uint64_t default_bps(const struct epc_cfg_policy *cfg, enum epc_media_type type)
-{
-    switch (type) {
-    case EPC_MEDIA_AUDIO:
-        return cfg->audio_bw_bps;
-    case EPC_MEDIA_VIDEO:
-        return cfg->video_bw_bps;
-    case EPC_MEDIA_APPLICATION:
-    case EPC_MEDIA_DATA:
-        return cfg->data_bw_bps;
-    default:
-        return 0;
-    }
-}
-
-/* What the receiver that wrote @p m allows; with RTCP on the same flow, RTCP's share on top. */
-static int64_t max_bps(const struct epc_policy_input *in, const struct epc_sdp_media *m,
-                       enum epc_media_type type, bool mux)
-{
-    const struct epc_sdp_bw *as = bandwidth_line(m, "AS"), *tias = bandwidth_line(m, "TIAS");
-    const struct epc_sdp_bw *rr = bandwidth_line(m, "RR"), *rs = bandwidth_line(m, "RS");
-    uint64_t bps;
-    if (as)
-        bps = times(as->value, 1000);
-    else if (tias)
-        bps = tias_bps(m, tias->value);
-    else {
-        bps = default_bps(in->cfg, type);
-        return bps ? cut(bps * 105 / 100) : -1;
-    }
-    if (mux && (rr || rs))
-        bps += (rr ? times(rr->value, 1) : 0) + (rs ? times(rs->value, 1) : 0);
-    else if (mux)
-        bps = bps * 105 / 100;
-    return cut(bps);
-}
-
-static enum epc_flow_status flow_status(const struct pol_line *l, bool uplink_is_offer)
-{
-    const struct epc_sdp_media *offer = uplink_is_offer ? l->up : l->down;
-    const struct epc_sdp_media *answer = uplink_is_offer ? l->down : l->up;
-    const struct epc_sdp_media *m = answer ? answer : offer;
-    if ((offer && offer->dir == EPC_SDP_INACTIVE) || m->dir == EPC_SDP_INACTIVE)
-        return EPC_FLOW_DISABLED;
-    if (m->dir == EPC_SDP_SENDRECV)
-        return EPC_FLOW_ENABLED;
-    bool from_ue = m == l->up;
-    return (m->dir == EPC_SDP_SENDONLY) == from_ue ? EPC_FLOW_ENABLED_UPLINK : EPC_FLOW_ENABLED_DOWNLINK;
-}
-
-/* One flow when RTCP shares the port, or when there is none. */
-static bool one_flow(const struct pol_line *l)
-{
-    const struct epc_sdp_media *any = l->up ? l->up : l->down;
-    static const char rtp[] = "RTP/";
-    if (!memmem(any->proto.p, any->proto.n, rtp, sizeof rtp - 1))
-        return true;
-    return (!l->up || l->up->rtcp_mux) && (!l->down || l->down->rtcp_mux);
-}
-
-static void set_flows(const struct epc_policy_input *in, const struct pol_line *l,
-                      const struct epc_media_component *before, bool mux, struct epc_media_component *c)
-{
-    struct epc_media_flow *rtp = &c->flow[0], *rtcp = &c->flow[1];
-    *rtp = (struct epc_media_flow){.number = 1, .status = EPC_FLOW_STATUS_NONE};
-    pol_filters(in, l, false, rtp);
-    c->n_flows = rtp->uplink[0] || !mux ? 1 : 0; /* nothing known: nothing to describe yet */
-    if (mux)
-        return;
-    *rtcp = (struct epc_media_flow){.number = 2, .usage = EPC_USAGE_RTCP, .status = EPC_FLOW_STATUS_NONE};
-    pol_filters(in, l, true, rtcp);
-    c->n_flows = 2;
-    /* Numbers go by the UE's port (TS 29.214 Annex B), once and for all. */
-    uint16_t rtp_port = pol_ue_port(in, l, false), rtcp_port = pol_ue_port(in, l, true);
-    bool swapped = rtcp_port && rtcp_port < rtp_port;
-    if (before && before->n_flows == 2)
-        swapped = before->flow[0].number == 2;
-    if (swapped) {
-        rtp->number = 2;
-        rtcp->number = 1;
-    }
-}
-
-static bool is_off(const struct pol_line *l)
-{
-    return (!l->up && !l->down) || (l->up && l->up->port == 0) || (l->down && l->down->port == 0);
-}
-
-static enum epc_err set_component(const struct epc_policy_input *in, const struct pol_line *l,
-                                  unsigned number, struct epc_media_component *c)
-{
-    const struct epc_sdp_media *any = l->up ? l->up : l->down;
-    const struct epc_sdp_media *answer = in->uplink_is_offer ? l->down : l->up;
-    bool mux = one_flow(l);
-    *c = component_of(number, media_type(any->type));
-    c->status = mux ? EPC_FLOW_ENABLED : flow_status(l, in->uplink_is_offer);
-    c->max_ul_bps = max_bps(in, l->down, c->type, mux);
-    c->max_dl_bps = max_bps(in, l->up, c->type, mux);
-    const struct epc_sdp_bw *rr = bandwidth_line(answer, "RR"), *rs = bandwidth_line(answer, "RS");
-    c->rr_bps = rr ? cut(rr->value) : -1;
-    c->rs_bps = rs ? cut(rs->value) : -1;
-    set_flows(in, l, find(in->previous, number), mux, c);
-
-    size_t n = 0;
-    for (int k = 0; k < 2; k++) { /* the offer, then the answer */
-        bool uplink = (k == 0) == in->uplink_is_offer;
-        const struct epc_sdp_media *m = uplink ? l->up : l->down;
-        if (!m)
-            continue;
-        c->codec_data[n] = pol_codec_data(m, uplink, k == 0);
-        if (!c->codec_data[n++])
-            return EPC_ENOMEM;
-    }
-    return EPC_OK;
-}
-
-/* ---- the whole ---------------------------------------------------------------------------------------------- */
-
-static struct pol_line line_of(const struct epc_policy_input *in, size_t i)
-{
-    struct pol_line l = {0};
+    struct pol_line l = {.number = (unsigned)i + 1, .why = why};
+    if (in->ue)
+        l.ue = plain(in->ue);
     if (in->uplink && i < in->uplink->n_media)
         l.up = &in->uplink->media[i];
     if (in->downlink && i < in->downlink->n_media)
         l.down = &in->downlink->media[i];
+    if (in->uplink && in->downlink)
+        l.answer = in->uplink_is_offer ? l.down : l.up;
     if (in->learned && i < in->n_learned && in->learned[i].len)
         l.learned = &in->learned[i];
     return l;
 }
 
+static bool is_off(const struct pol_line *l)
+{
+    if (!l->up && !l->down)
+        return true;
+    if (l->tag) /* the offer of a=bundle-only has port 0, the answer decides */
+        return l->answer->port == 0;
+    return (l->up && l->up->port == 0) || (l->down && l->down->port == 0);
+}
+
+/* ---- BUNDLE (RFC 9143): one transport, told once (TS 29.214 5.3.16) ----------------------------------------- */
+
+static unsigned number_of_mid(const struct epc_sdp *sdp, struct epc_str mid)
+{
+    for (size_t i = 0; mid.n && i < sdp->n_media; i++)
+        if (epc_str_eq(sdp->media[i].mid, mid))
+            return (unsigned)i + 1;
+    return 0;
+}
+
+/* The group's m-line whose transport the others use: the first one that the answer did not refuse. */
+static unsigned tag_of(const struct epc_sdp *answer, unsigned number)
+{
+    for (size_t i = 0; i < answer->n_attr; i++) {
+        struct epc_str v = epc_str_trim(answer->attr[i].value);
+        unsigned tag = 0;
+        bool member = false;
+        if (!epc_str_eqc(answer->attr[i].name, "group") || !epc_str_eqc(epc_str_cut(&v, ' '), "BUNDLE"))
+            continue;
+        while (v.p) {
+            unsigned k = number_of_mid(answer, epc_str_cut(&v, ' '));
+            if (k && !tag && answer->media[k - 1].port)
+                tag = k;
+            member = member || k == number;
+        }
+        if (member)
+            return tag;
+    }
+    return 0;
+}
+
+static void set_bundle(const struct epc_policy_input *in, struct pol_line *lines, size_t n)
+{
+    const struct epc_sdp *answer = in->uplink_is_offer ? in->downlink : in->uplink;
+    if (in->cfg->bundle == EPC_BUNDLE_REFUSE || !in->uplink || !in->downlink)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        struct pol_line *l = &lines[i];
+        if (!l->up || !l->down || !l->up->bundled || !l->down->bundled || l->answer->port == 0)
+            continue;
+        l->tag = tag_of(answer, l->number);
+        if (l->tag > n)
+            l->tag = 0;
+        if (l->tag && l->tag != l->number)
+            l->transport = &lines[l->tag - 1];
+        if (l->transport && !l->learned)
+            l->learned = l->transport->learned;
+    }
+}
+
+static int64_t sum(int64_t a, int64_t b)
+{
+    return a < 0 ? b : b < 0 ? a : a + b;
+}
+
+/* Audio and video on one flow get one QCI: video's, and the bandwidth of all. */
+static void merge_bundle(struct epc_service_info *s, struct pol_line *lines)
+{
+    for (size_t i = 0; i < s->n_components; i++) {
+        struct epc_media_component *c = &s->component[i], *tag = NULL;
+        const struct pol_line *l = &lines[c->number - 1];
+        if (!l->transport)
+            continue;
+        for (size_t k = 0; k < s->n_components; k++)
+            if (s->component[k].number == l->tag)
+                tag = &s->component[k];
+        if (!tag)
+            continue;
+        const struct pol_line *t = &lines[l->tag - 1];
+        tag->max_ul_bps = sum(tag->max_ul_bps, c->max_ul_bps);
+        tag->max_dl_bps = sum(tag->max_dl_bps, c->max_dl_bps);
+        if (c->type == EPC_MEDIA_VIDEO)
+            tag->type = EPC_MEDIA_VIDEO;
+        else if (c->type == EPC_MEDIA_AUDIO && tag->type != EPC_MEDIA_VIDEO)
+            tag->type = EPC_MEDIA_AUDIO;
+        pol_why(t, "Media-Type=%s Max-Requested-Bandwidth-UL=%" PRId64 " Max-Requested-Bandwidth-DL=%" PRId64
+                   " <- with component %u on its flow, policy.bundle=merge (TS 29.214 5.3.16)",
+                pol_media_type_name(tag->type), tag->max_ul_bps, tag->max_dl_bps, c->number);
+        pol_why(l, "Max-Requested-Bandwidth left out <- part of component %u's (TS 29.214 5.3.16)", l->tag);
+        c->max_ul_bps = c->max_dl_bps = -1;
+    }
+}
+
+/* ---- other dialogues, earlier exchanges ------------------------------------------------------------------ */
+
+/* Early dialogues of one INVITE share the Rx session: the greatest bandwidth, and a gate that is open for
+ * all of them. Filters are those of the latest; the PCRF joins them (TS 29.214 Annex A, SIP forking). */
+static void join_dialogue(const struct pol_line *l, const struct epc_media_component *old,
+                          struct epc_media_component *c)
+{
+    int64_t ul = c->max_ul_bps, dl = c->max_dl_bps;
+    if (old->max_ul_bps > ul)
+        c->max_ul_bps = old->max_ul_bps;
+    if (old->max_dl_bps > dl)
+        c->max_dl_bps = old->max_dl_bps;
+    if (c->max_ul_bps != ul || c->max_dl_bps != dl)
+        pol_why(l, "Max-Requested-Bandwidth-UL=%" PRId64 " Max-Requested-Bandwidth-DL=%" PRId64
+                   " <- the greatest of the early dialogues (TS 29.214 Annex A)", c->max_ul_bps, c->max_dl_bps);
+    if (old->status == c->status || old->status == EPC_FLOW_STATUS_NONE || old->status == EPC_FLOW_DISABLED)
+        return;
+    c->status = c->status == EPC_FLOW_DISABLED ? old->status : EPC_FLOW_ENABLED;
+    pol_why(l, "Flow-Status=%s <- open for each of the early dialogues (TS 29.214 Annex A)",
+            pol_flow_status_name(c->status));
+}
+
+/* What was told before and runs no more: removed, unless another early dialogue has it. Never told:
+ * nothing to remove. */
+static enum epc_err add_gone(const struct epc_policy_input *in, struct epc_service_info *s, struct epc_buf *why)
+{
+    enum epc_err err = EPC_OK;
+    for (size_t i = 0; err == EPC_OK && in->previous && i < in->previous->n_components; i++) {
+        const struct epc_media_component *old = &in->previous->component[i];
+        struct pol_line l = {.number = old->number, .why = why};
+        if (old->number == 0 || pol_find(s, old->number))
+            continue;
+        struct epc_media_component *c = &s->component[s->n_components];
+        if (in->several_dialogues && old->status != EPC_FLOW_REMOVED) {
+            err = pol_component_copy(old, c);
+            pol_why(&l, "Media-Component-Number=%u as before <- of another early dialogue (TS 29.214 Annex A)",
+                    old->number);
+        } else {
+            *c = pol_component_of(old->number, old->type);
+            c->status = EPC_FLOW_REMOVED;
+            pol_why(&l, "Flow-Status=REMOVED <- m-line %u with port 0, or no longer there (TS 29.214 5.3.11)",
+                    old->number);
+        }
+        if (err == EPC_OK)
+            s->n_components++;
+    }
+    return err;
+}
+
+static enum epc_err add_lines(const struct epc_policy_input *in, struct pol_line *lines, size_t n,
+                              struct epc_service_info *s)
+{
+    enum epc_err err = EPC_OK;
+    for (size_t i = 0; err == EPC_OK && i < n; i++) {
+        const struct epc_media_component *before = pol_find(in->previous, lines[i].number);
+        struct epc_media_component *c = &s->component[s->n_components];
+        if (is_off(&lines[i]))
+            continue;
+        if (before && before->status == EPC_FLOW_REMOVED)
+            before = NULL;
+        s->n_components++;
+        err = pol_component(in, &lines[i], before, c);
+        if (before && in->several_dialogues)
+            join_dialogue(&lines[i], before, c);
+    }
+    return err;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------- */
+
+static void of_session(const struct epc_policy_input *in, struct epc_service_info *s, struct epc_buf *why)
+{
+    s->preliminary = !in->uplink || !in->downlink;
+    s->several_dialogues = in->several_dialogues;
+    if (in->gateway)
+        s->webrtc = in->gateway->session;
+    if (!why)
+        return;
+    epc_buf_printf(why, "- Service-Info-Status=%s <- %s (TS 29.214 A.1)\n", s->preliminary ? "PRELIMINARY" : "FINAL",
+                   s->preliminary ? "offer alone" : "offer and answer");
+    if (s->several_dialogues)
+        epc_buf_printf(why, "- SIP-Forking-Indication=SEVERAL_DIALOGUES <- early dialogues share the session "
+                            "(TS 29.214 Annex A)\n");
+}
+
 enum epc_err epc_policy_service_info(const struct epc_policy_input *in, struct epc_service_info **out)
 {
+    struct pol_line lines[EPC_SDP_MAX_MEDIA];
+    struct epc_buf text = {0}, *why = in->explain ? &text : NULL;
     if (!in->cfg || (!in->uplink && !in->downlink))
         return EPC_EINVAL;
     size_t up = in->uplink ? in->uplink->n_media : 0, down = in->downlink ? in->downlink->n_media : 0;
     size_t n = up > down ? up : down, before = in->previous ? in->previous->n_components : 0;
-    struct epc_service_info *s = info_new(n + before);
-    enum epc_err err = s ? EPC_OK : EPC_ENOMEM;
-    if (s)
-        s->preliminary = !in->uplink || !in->downlink;
-    for (size_t i = 0; err == EPC_OK && i < n; i++) {
-        struct pol_line l = line_of(in, i);
-        unsigned number = (unsigned)i + 1;
-        if (!is_off(&l))
-            err = set_component(in, &l, number, &s->component[s->n_components++]);
-    }
-    /* What was told before and runs no more: removed. Never told: nothing to remove. */
-    for (size_t i = 0; err == EPC_OK && i < before; i++) {
-        const struct epc_media_component *old = &in->previous->component[i];
-        if (old->number == 0 || find(s, old->number))
-            continue;
-        s->component[s->n_components] = component_of(old->number, old->type);
-        s->component[s->n_components++].status = EPC_FLOW_REMOVED;
+    if (n > EPC_SDP_MAX_MEDIA)
+        return EPC_EINVAL;
+    struct epc_service_info *s = pol_info_new(n + before);
+    if (!s)
+        return EPC_ENOMEM;
+    of_session(in, s, why);
+    for (size_t i = 0; i < n; i++)
+        lines[i] = line_of(in, i, why);
+    set_bundle(in, lines, n);
+    enum epc_err err = add_lines(in, lines, n, s);
+    if (err == EPC_OK && in->cfg->bundle == EPC_BUNDLE_MERGE)
+        merge_bundle(s, lines);
+    if (err == EPC_OK)
+        err = add_gone(in, s, why);
+    if (err == EPC_OK && why) {
+        s->why = epc_buf_take(why, NULL);
+        err = s->why ? EPC_OK : EPC_ENOMEM;
     }
     if (err != EPC_OK) {
+        epc_buf_free(&text);
         epc_service_info_free(s);
         return err;
     }
@@ -271,82 +297,15 @@ enum epc_err epc_policy_service_info(const struct epc_policy_input *in, struct e
 
 enum epc_err epc_policy_signalling_info(struct epc_service_info **out)
 {
-    struct epc_service_info *s = info_new(1);
+    struct epc_service_info *s = pol_info_new(1);
     if (!s)
         return EPC_ENOMEM;
     s->signalling = true;
     s->n_components = 1;
-    s->component[0] = component_of(0, EPC_MEDIA_CONTROL);
+    s->component[0] = pol_component_of(0, EPC_MEDIA_CONTROL);
     s->component[0].n_flows = 1;
     s->component[0].flow[0] = (struct epc_media_flow){
         .usage = EPC_USAGE_AF_SIGNALLING, .status = EPC_FLOW_STATUS_NONE};
     *out = s;
-    return EPC_OK;
-}
-
-/* ---- difference ----------------------------------------------------------------------------------------------- */
-
-static const char *codec_data_of(const struct epc_media_component *c, const char *direction)
-{
-    for (size_t i = 0; i < EPC_ARRAY_LEN(c->codec_data); i++)
-        if (c->codec_data[i] && strncmp(c->codec_data[i], direction, strlen(direction)) == 0)
-            return c->codec_data[i];
-    return NULL;
-}
-
-static bool same_flow(const struct epc_media_flow *a, const struct epc_media_flow *b)
-{
-    return a->number == b->number && a->usage == b->usage && a->status == b->status &&
-           strcmp(a->uplink, b->uplink) == 0 && strcmp(a->downlink, b->downlink) == 0;
-}
-
-static bool same_component(const struct epc_media_component *a, const struct epc_media_component *b)
-{
-    if (a->type != b->type || a->status != b->status || a->max_ul_bps != b->max_ul_bps ||
-        a->max_dl_bps != b->max_dl_bps || a->rr_bps != b->rr_bps || a->rs_bps != b->rs_bps ||
-        a->n_flows != b->n_flows)
-        return false;
-    for (size_t i = 0; i < a->n_flows; i++)
-        if (!same_flow(&a->flow[i], &b->flow[i]))
-            return false;
-    return pol_codec_data_same(codec_data_of(a, "uplink"), codec_data_of(b, "uplink")) &&
-           pol_codec_data_same(codec_data_of(a, "downlink"), codec_data_of(b, "downlink"));
-}
-
-enum epc_err epc_service_info_diff(const struct epc_service_info *prev, const struct epc_service_info *next,
-                                   struct epc_service_info **delta)
-{
-    struct epc_service_info *d = info_new(next->n_components + (prev ? prev->n_components : 0));
-    enum epc_err err = d ? EPC_OK : EPC_ENOMEM;
-    if (d) {
-        d->preliminary = next->preliminary;
-        d->signalling = next->signalling;
-        d->several_dialogues = next->several_dialogues;
-        d->webrtc = next->webrtc;
-        d->why = next->why ? strdup(next->why) : NULL;
-        if (next->why && !d->why)
-            err = EPC_ENOMEM;
-    }
-    for (size_t i = 0; err == EPC_OK && i < next->n_components; i++) {
-        const struct epc_media_component *c = &next->component[i], *old = find(prev, c->number);
-        bool gone = c->status == EPC_FLOW_REMOVED;
-        if (gone ? !old || old->status == EPC_FLOW_REMOVED : old && same_component(old, c))
-            continue;
-        err = pol_component_copy(c, &d->component[d->n_components]);
-        if (err == EPC_OK)
-            d->n_components++;
-    }
-    for (size_t i = 0; err == EPC_OK && prev && i < prev->n_components; i++) {
-        const struct epc_media_component *old = &prev->component[i];
-        if (old->number == 0 || old->status == EPC_FLOW_REMOVED || find(next, old->number))
-            continue;
-        d->component[d->n_components] = component_of(old->number, old->type);
-        d->component[d->n_components++].status = EPC_FLOW_REMOVED;
-    }
-    if (err != EPC_OK) {
-        epc_service_info_free(d);
-        return err;
-    }
-    *delta = d;
     return EPC_OK;
 }

@@ -77,6 +77,31 @@ static void defaults(void **state)
     loading_clear(&l);
 }
 
+static void turn_servers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *addr;
+        bool tcp;
+    } good[] = {
+        {"192.0.2.9", "192.0.2.9:3478", false},         {"192.0.2.9:443/tcp", "192.0.2.9:443", true},
+        {"2001:db8::9", "[2001:db8::9]:3478", false},   {"[2001:db8::9]:5349/TCP", "[2001:db8::9]:5349", true},
+        {"[2001:db8::9]", "[2001:db8::9]:3478", false}, {"2001:db8::9/udp", "[2001:db8::9]:3478", false},
+    };
+    static const char *const bad[] = {"", ":", "[", "[]", "[::1]x", "[::1]:", "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4/",
+                                      "1.2.3.4/sctp", "turn.test:3478", "1.2.3.4:1:2"};
+    struct epc_addr a;
+    bool tcp;
+    char text[EPC_ADDR_LEN];
+    for (size_t i = 0; i < EPC_ARRAY_LEN(good); i++) {
+        assert_true(epc_turn_server_parse(good[i].text, &a, &tcp));
+        assert_string_equal(epc_addr_text(&a, text), good[i].addr);
+        assert_int_equal(tcp, good[i].tcp);
+    }
+    for (size_t i = 0; i < EPC_ARRAY_LEN(bad); i++)
+        assert_false(epc_turn_server_parse(bad[i], &a, &tcp));
+}
+
 static void every_kind_of_value(void **state)
 {
     (void)state;
@@ -96,7 +121,10 @@ static void every_kind_of_value(void **state)
              "  specific_actions: [loss_of_bearer, plmn_change, credit_back], access_time_zone: true,\n"
              "  profiles: [{name: own, logout_only: true}],\n"
              "  journal_file: rx.journal, peers: [{host: p1.ims.test, priority: 1},\n"
-             "  {host: p2.ims.test, realm: other.test, profile: open5gs}]}\n"
+             "  {host: p2.ims.test, realm: other.test, profile: open5gs}],\n"
+             "  codec_bw: [{codec: opus, bps: 48000}], bundle: merge, turn_servers: ['192.0.2.9:443/tcp'],\n"
+             "  profiles: [{name: old, media_types: [audio, other], omit: [Codec-Data]}], profile: old,\n"
+             "  access: [{network: 10.0.0.0/8, mode: optional, ip_domain_id: a}]}\n"
              "admin: {metrics_listen: '[::1]:9090', control_socket: run/ctl}\n",
              least);
     load_good(&l, "conf/e.yaml", yaml);
@@ -129,6 +157,17 @@ static void every_kind_of_value(void **state)
     assert_string_equal(c->policy.peers[1].realm, "other.test");
     assert_string_equal(c->policy.peers[1].profile, "open5gs");
     assert_int_equal(c->policy.peers[1].priority, 0);
+    assert_int_equal(c->policy.n_codec_bw, 1);
+    assert_string_equal(c->policy.codec_bw[0].codec, "opus");
+    assert_int_equal(c->policy.codec_bw[0].bps, 48000);
+    assert_int_equal(c->policy.bundle, EPC_BUNDLE_MERGE);
+    assert_true(c->policy.privacy);
+    assert_int_equal(c->policy.rtcp_percent, 5);
+    assert_string_equal(c->policy.turn_servers[0], "192.0.2.9:443/tcp");
+    assert_int_equal(c->policy.profiles[0].media_types, 1u | 1u << 31);
+    assert_int_equal(c->policy.profiles[0].n_omit, 1);
+    assert_true(c->policy.profiles[0].removed);
+    assert_string_equal(c->policy.access[0].ip_domain_id, "a");
     assert_string_equal(epc_addr_text(&c->admin.metrics_listen, text), "[::1]:9090");
     assert_string_equal(c->admin.control_socket, "conf/run/ctl");
     loading_clear(&l);
@@ -322,7 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
-        cmocka_unit_test(every_kind_of_value),
+        cmocka_unit_test(every_kind_of_value), cmocka_unit_test(turn_servers),
         cmocka_unit_test(the_example_is_good),
         cmocka_unit_test(files_are_looked_for),
         cmocka_unit_test(keys_of_others_must_be_there),

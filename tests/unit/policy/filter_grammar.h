@@ -35,7 +35,7 @@ static inline bool grammar_address(char *text, bool source)
     return inet_pton(AF_INET6, text, octets) == 1 && strcmp(text, "::") != 0;
 }
 
-/** permit in|out 17 from <address> to <address> <port>, no more and no less. */
+/** permit in|out 6|17 from <address> to <address> <port>, no more and no less. */
 static inline bool grammar_filter(const char *filter, const char *direction)
 {
     char action[16], dir[16], proto[16], from[16], src[64], to[16], dst[64], port[16], more[2];
@@ -46,7 +46,7 @@ static inline bool grammar_filter(const char *filter, const char *direction)
     snprintf(again, sizeof again, "%s %s %s %s %s %s %s %s", action, dir, proto, from, src, to, dst, port);
     long n = strtol(port, NULL, 10);
     return strcmp(again, filter) == 0 && strcmp(action, "permit") == 0 && strcmp(dir, direction) == 0 &&
-           strcmp(proto, "17") == 0 && strcmp(from, "from") == 0 && strcmp(to, "to") == 0 &&
+           (strcmp(proto, "17") == 0 || strcmp(proto, "6") == 0) && strcmp(from, "from") == 0 && strcmp(to, "to") == 0 &&
            grammar_address(src, true) && grammar_address(dst, false) && n > 0 && n < 65536 && n != 9 &&
            strspn(port, "0123456789") == strlen(port) && port[0] != '0';
 }
@@ -57,7 +57,7 @@ static inline void grammar_info(const struct epc_service_info *s)
     for (size_t i = 0; i < s->n_components; i++) {
         const struct epc_media_component *c = &s->component[i];
         MUST(c->n_flows <= 2);
-        MUST(c->max_ul_bps <= UINT32_MAX && c->max_dl_bps <= UINT32_MAX);
+        MUST(c->max_ul_bps <= 32 * INT64_C(1000) * UINT32_MAX && c->max_dl_bps <= 32 * INT64_C(1000) * UINT32_MAX);
         for (size_t k = 0; k < i; k++)
             MUST(s->component[k].number != c->number);
         if (c->status == EPC_FLOW_REMOVED)

@@ -7,7 +7,7 @@
 static inline void policy_round(struct epc_str up_text, struct epc_str down_text, unsigned bits)
 {
     static char *turn[] = {(char *)"192.0.2.99", (char *)"127.0.0.1"};
-    struct epc_cfg_policy cfg = {.audio_bw_bps = 80000, .video_bw_bps = 1500000, .data_bw_bps = 500000,
+    struct epc_cfg_policy cfg = {.audio_bw_bps = 80000, .video_bw_bps = 1500000, .data_bw_bps = 500000, .rtcp_percent = 5, .privacy = true,
                                  .turn_servers = turn, .n_turn_servers = bits & 1 ? 2 : 0};
     static const char *const ues[] = {"127.0.0.1", "10.45.0.2", "2001:db8::2", "0.0.0.0"};
     struct epc_sdp *up = NULL, *down = NULL;

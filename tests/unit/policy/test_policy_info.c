@@ -34,7 +34,7 @@ static const char answer_text[] = HEAD
 
 static char *turn[] = {(char *)"192.0.2.99", (char *)"not an address"};
 static const struct epc_cfg_policy cfg = {
-    .audio_bw_bps = 80000, .video_bw_bps = 1500000, .data_bw_bps = 500000,
+    .audio_bw_bps = 80000, .video_bw_bps = 1500000, .data_bw_bps = 500000, .rtcp_percent = 5, .privacy = true,
     .turn_servers = turn, .n_turn_servers = 2,
 };
 
@@ -115,12 +115,17 @@ static void test_worked_example(void **state)
         " <downlink\nanswer\nm=video 40002 UDP/TLS/RTP/SAVPF 96\na=mid:1\na=rtcp-mux\na=rtpmap:96 VP8/90000>\n");
     free(text);
 
-    /* Step B: the gateway has seen the WIC; only the video changes. */
+    /* Step B: the gateway has seen the WIC; only the video changes, for a PCRF without vendor AVPs. */
     assert_int_equal(epc_addr_parse(&a.learned[0], "10.45.0.2", 54321), EPC_OK);
     assert_int_equal(epc_addr_parse(&a.learned[1], "10.45.0.2", 54987), EPC_OK);
     a.in.previous = s;
     again = derive(&a);
-    assert_int_equal(epc_service_info_diff(s, again, &d), EPC_OK);
+    struct epc_service_info *told, *now;
+    assert_int_equal(epc_policy_shape(s, NULL, false, &told), EPC_OK);
+    assert_int_equal(epc_policy_shape(again, NULL, false, &now), EPC_OK);
+    assert_int_equal(epc_service_info_diff(told, now, &d), EPC_OK);
+    epc_service_info_free(told);
+    epc_service_info_free(now);
     assert_int_equal(d->n_components, 1);
     assert_int_equal(d->component[0].number, 2);
     assert_string_equal(d->component[0].flow[0].uplink, "permit in 17 from 10.45.0.2 to 198.51.100.20 40002");
@@ -241,7 +246,7 @@ static void test_bandwidth(void **state)
     bandwidth_is("", "b=AS:64\r\nb=RR:2000\r\nb=RS:500\r\n", 66500, 84000, 2000, 500);
     bandwidth_is("b=AS:64\r\nb=RR:0\r\nb=RS:0\r\n", "", 84000, 64000, -1, -1);
     bandwidth_is("b=TIAS:32000\r\na=maxprate:50\r\n", "", 84000, (32000 + 50 * 320) * 105 / 100, -1, -1);
-    bandwidth_is("b=AS:99999999999999999999\r\n", "", 84000, UINT32_MAX, -1, -1);
+    bandwidth_is("b=AS:99999999999999999999\r\n", "", 84000, INT64_C(1000) * UINT32_MAX, -1, -1);
 }
 
 static void test_flow_status(void **state)
@@ -333,7 +338,7 @@ static void test_preliminary(void **state)
     assert_int_equal(s->n_components, 3);
     assert_int_equal(s->component[0].n_flows, 0);
     assert_int_equal(s->component[2].type, EPC_MEDIA_APPLICATION);
-    assert_int_equal(s->component[2].max_ul_bps, 525000);
+    assert_int_equal(s->component[2].max_ul_bps, 500000); /* no RTCP */
     assert_null(s->component[0].codec_data[1]);
     access_free(&a);
     access_init(&a, offer_text, answer_text, "10.45.0.2", true);

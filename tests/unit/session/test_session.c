@@ -87,6 +87,7 @@ static int setup(void **state)
     cfg.sip.timer_c_ms = 185000;
     cfg.policy.mode = EPC_POLICY_REQUIRED;
     cfg.policy.audio_bw_bps = 80000;
+    cfg.policy.rtcp_percent = 5;
     seams_reset();
     flow = 1;
     struct epc_sessions_opts o = {.shard = (struct epc_shard *)&seam,
