@@ -119,12 +119,11 @@ static void every_kind_of_value(void **state)
              "media: {rtpengine: ['127.0.0.1:1', '[::1]:2'], access_interface: access}\n"
              "policy: {mode: optional, diameter_config: fd.conf, signalling_session: true, failover_ms: 400,\n"
              "  specific_actions: [loss_of_bearer, plmn_change, credit_back], access_time_zone: true,\n"
-             "  profiles: [{name: own, logout_only: true}],\n"
+             "  profiles: [{name: own, logout_only: true, media_types: [audio, other], omit: [Codec-Data]}],\n"
              "  journal_file: rx.journal, peers: [{host: p1.ims.test, priority: 1},\n"
              "  {host: p2.ims.test, realm: other.test, profile: open5gs}],\n"
              "  codec_bw: [{codec: opus, bps: 48000}], bundle: merge, turn_servers: ['192.0.2.9:443/tcp'],\n"
-             "  profiles: [{name: old, media_types: [audio, other], omit: [Codec-Data]}], profile: old,\n"
-             "  access: [{network: 10.0.0.0/8, mode: optional, ip_domain_id: a}]}\n"
+             "  profile: own, access: [{network: 10.0.0.0/8, mode: optional, ip_domain_id: a}]}\n"
              "admin: {metrics_listen: '[::1]:9090', control_socket: run/ctl}\n",
              least);
     load_good(&l, "conf/e.yaml", yaml);
