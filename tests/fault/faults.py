@@ -1,6 +1,7 @@
 """What goes wrong at an edge, each against real peers: who is told what, why it says so in the log,
 and that nothing is held afterwards, by our own gauges and by the peers' own counts."""
 import argparse
+import json
 import os
 import re
 import sys
@@ -57,6 +58,17 @@ class Bench:
     def counted(self, name, by=1):
         grown = self.lab.epcscf.metrics().get(name, 0) - self.before.get(name, 0)
         check(grown >= by, f"counter {name} grew by {grown:.0f}, expected at least {by}")
+
+    def explained(self, call, *facts):
+        """`epcscfctl rx explain` tells these, in this order."""
+        status, text = self.lab.epcscf.ctl("rx", "explain", call.call_id)
+        equal(status, 0, f"exit status of rx explain ({text})")
+        at = 0
+        for fact in facts:
+            m = re.compile(fact).search(text, at)
+            check(m, f"rx explain does not say '{fact}', or not there:\n{text}")
+            at = m.end()
+        return text
 
     def wic(self, user="alice", **ws):
         wic = Wic(user, **ws)
@@ -260,8 +272,11 @@ def spoofed_headers(bench):
 def pcrf_refuses(bench):
     wic = bench.registered()
     bench.lab.pcrf.rules({"match": {"command": "AAR"}, "experimental": NOT_AUTHORIZED})
-    answer = wic.invite(PHONE).result()
+    call = wic.invite(PHONE)
+    answer = call.result()
     check(answer.status in (403, 488, 500), f"INVITE that the PCRF refuses: {answer.first}")
+    bench.explained(call, "AAR that opens the session", "5063", "is not allowed to this subscriber",
+                    f"SIP: refused with {answer.status}")
     bench.logged(r"5063|not.?authorized")
     bench.counted("rx_aaa_refused")
 
@@ -270,9 +285,48 @@ def pcrf_refuses_bandwidth(bench):
     wic = bench.registered()
     bench.lab.pcrf.rules({"match": {"command": "AAR"}, "experimental": NOT_AUTHORIZED,
                           "acceptable": [{"component": 1, "ul": 8000, "dl": 8000}]})
-    answer = wic.invite(PHONE).result()
+    call = wic.invite(PHONE)
+    answer = call.result()
     equal(answer.status, 488, f"INVITE refused with Acceptable-Service-Info ({answer.first})")
+    bench.explained(call, "Asked for component 1", "Acceptable for component 1: uplink 8000", "SIP: refused with 488")
     bench.counted("rx_aaa_refused")
+
+
+def pcrf_has_no_ip_can_session(bench):
+    wic = bench.registered()
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "experimental": 5065})
+    call = wic.invite(PHONE)
+    answer = call.result()
+    if answer.status == 200:
+        call.bye()
+    bench.explained(call, "no IP-CAN session for the UE", "127.0.0.1", "Likely",
+                    "SIP: refused with 503" if answer.status == 503 else "SIP: the call goes on without")
+
+
+def rx_sessions_of_a_call(bench):
+    """Listed while it lives, explained when it is over; what nobody knows is said so."""
+    ctl = bench.lab.epcscf.ctl
+    wic, call = bench.established()
+    status, text = ctl("rx", "sessions", "--json")
+    mine = [s for s in map(json.loads, text.splitlines()) if s["call_id"] == call.call_id]
+    check(mine and mine[0]["state"] == "Open", f"rx sessions: {text}")
+    status, text = ctl("rx", "show", mine[0]["session_id"])
+    check(status == 0 and "Media-Component-Description" in text, f"rx show: {text}")
+    equal(call.bye().status, 200, "BYE")
+    expect(lambda: call.call_id not in ctl("rx", "sessions")[1], 5, "the session is still listed")
+    check(f"call={call.call_id} " in ctl("rx", "sessions", "--ended")[1], "the ended session is not listed")
+    bench.explained(call, "AAR that opens the session", "SUCCESS", "STR", "SUCCESS")
+
+    status, text = ctl("rx", "explain", "nobody")
+    check(status == 1 and "no Rx session has the" in text and "rx sessions --all" in text, f"unknown: {text}")
+    for words in ((), ("explain",), ("show", "a", "b"), ("sessions", "--some"), ("list",)):
+        status, text = ctl("rx", *words)
+        check(status == 1 and text.startswith("usage: rx sessions"), f"rx {words}: {status} {text}")
+
+
+def rx_without_policy(bench):
+    status, text = bench.lab.epcscf.ctl("rx", "sessions")
+    check(status == 1 and "policy.mode is off" in text, f"rx sessions: {status} {text}")
 
 
 def pcrf_silent(bench):
@@ -288,6 +342,8 @@ def pcrf_silent(bench):
         equal(call.bye().status, 200, "BYE")
     bench.counted("rx_timeout")
     bench.logged(r"rx|policy|diameter")
+    bench.explained(call, "no answer in time", "policy.timeout_ms", "SIP: refused with 503"
+                    if answer.status == 503 else "SIP: the call goes on without policy control")
 
 
 def pcrf_slow(bench):
@@ -311,6 +367,8 @@ def pcrf_aborts(bench):
     call.wait_bye()
     check(poll(lambda: not bench.lab.baresip.in_call(), 5), "the phone got no BYE")
     bench.logged(r"policy-push|abort|ASR")
+    bench.explained(call, "AAR", "SUCCESS", "ASR, by which the PCRF ends the session", "BEARER_RELEASED",
+                    "SIP: call released: ended by the policy function", "STR")
     bench.counted("rx_asr")
 
 
@@ -574,12 +632,12 @@ CALLS = [plain_call, spoofed_headers, caller_gives_up, phone_hangs_up, called_by
          malformed_offer, calls_outlive_the_token, wic_falls_silent, wic_vanishes, call_goes_on_after_a_new_connection,
          phone_hangs_up_while_the_wic_is_away,
          wic_vanishes_while_ringing, gateway_gone, gateway_dies_mid_call]
-RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_silent, pcrf_slow, pcrf_aborts, pcrf_gone,
-      pcrf_dies_mid_call]
+RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_has_no_ip_can_session, rx_sessions_of_a_call, pcrf_silent,
+      pcrf_slow, pcrf_aborts, pcrf_gone, pcrf_dies_mid_call]
 # In the other modes only what the mode changes.
 BY_POLICY = {"required": REGISTRATION + HANDSHAKE + CALLS + RX + [stopped_mid_call],
              "optional": [plain_call, pcrf_refuses, pcrf_silent, pcrf_gone],
-             "off": [plain_call, wic_vanishes]}
+             "off": [plain_call, wic_vanishes, rx_without_policy]}
 
 
 def one_scenario(bench, function):

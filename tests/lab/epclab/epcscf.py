@@ -108,6 +108,13 @@ class Epcscf(Component):
         return healthy and accepts(*a.WSS) and accepts(*a.WWSF)
 
     # -- what the scenarios use --------------------------------------------------------------------
+    def ctl(self, *words):
+        """epcscfctl: its exit status and what it printed."""
+        done = subprocess.run([os.path.join(os.path.dirname(self.program), "admin", "epcscfctl"), "--socket",
+                               os.path.join(self.dir, "control.sock"), *words],
+                              capture_output=True, text=True, timeout=10)
+        return done.returncode, done.stdout + done.stderr
+
     def metrics(self):
         """{name without prefix: value} of /metrics."""
         with urllib.request.urlopen(f"http://{a.METRICS[0]}:{a.METRICS[1]}/metrics",
