@@ -116,6 +116,7 @@ static const struct one table[] = {
     {NULL, "media: {rtpengine: ['localhost:2223']}\n", 11, "media.rtpengine", "is no address with port"},
     {NULL, "policy: {mode: 'on'}\n", 11, "policy.mode", "write required or optional or off"},
     {NULL, "policy: {failover_ms: 20}\n", 11, "policy.failover_ms", "50"},
+    {NULL, "policy: {history_sessions: 100001}\n", 11, "policy.history_sessions", "100000"},
     {NULL, "policy: {peers: [{priority: 1}]}\n", 11, "policy.peers[0].host", "missing"},
     {NULL, "policy: {peers: [{host: a.b}, {host: A.b}]}\n", 11, "policy.peers", "A.b stands twice"},
     {NULL, "policy: {peers: [{host: a.b, profile: x}]}\n", 11, "policy.peers", "'x' is no profile"},

@@ -118,6 +118,7 @@ static void every_kind_of_value(void **state)
              "    - {issuer: i2, jwks_file: j2, audience: a2, wwsfs: [x], algorithms: [RS256, ES256], skew_s: 0}\n"
              "media: {rtpengine: ['127.0.0.1:1', '[::1]:2'], access_interface: access}\n"
              "policy: {mode: optional, diameter_config: fd.conf, signalling_session: true, failover_ms: 400,\n"
+             "  history_sessions: 0,\n"
              "  specific_actions: [loss_of_bearer, plmn_change, credit_back], access_time_zone: true,\n"
              "  profiles: [{name: own, logout_only: true, media_types: [audio, other], omit: [Codec-Data]}],\n"
              "  journal_file: rx.journal, peers: [{host: p1.ims.test, priority: 1},\n"
@@ -148,6 +149,7 @@ static void every_kind_of_value(void **state)
     assert_true(c->policy.access_time_zone);
     assert_true(c->policy.profiles[0].logout_only);
     assert_int_equal(c->policy.failover_ms, 400);
+    assert_int_equal(c->policy.history_sessions, 0);
     assert_string_equal(c->policy.journal_file, "conf/rx.journal");
     assert_int_equal(c->policy.n_peers, 2);
     assert_string_equal(c->policy.peers[0].host, "p1.ims.test");
