@@ -88,6 +88,7 @@ static void on_request(void *arg, struct epc_sip_in *in)
     if (epc_sip_in_leg(in) == EPC_LEG_WIC && too_often(e, in))
         return;
     if (epc_sip_in_leg(in) == EPC_LEG_WIC) {
+        epc_sessions_heard(e->sessions, epc_sip_in_flow(in));
         epc_reg_handle(e->reg, in);
         return;
     }
@@ -125,6 +126,18 @@ static void on_registration_moved(void *arg, uint64_t old_flow_id, uint64_t new_
             (unsigned long long)new_flow_id);
     epc_sip_flow_moved(e->sip, old_flow_id, new_flow_id);
     epc_sessions_flow_moved(e->sessions, old_flow_id, new_flow_id);
+}
+
+static void on_registered(void *arg, const struct epc_binding *b)
+{
+    struct epc_edge *e = arg;
+    epc_sessions_registered(e->sessions, b);
+}
+
+static const char *on_access_info(void *arg, uint64_t flow_id)
+{
+    struct epc_edge *e = arg;
+    return epc_sessions_access_info(e->sessions, flow_id);
 }
 
 static bool on_token_end(void *arg, uint64_t flow_id)
@@ -175,6 +188,8 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const 
         epc_edge_destroy(e);
         return err;
     }
+    epc_reg_on_bound(e->reg, on_registered, e);
+    epc_reg_on_access(e->reg, on_access_info, e);
     epc_reg_on_gone(e->reg, on_registration_gone, e);
     epc_reg_on_moved(e->reg, on_registration_moved, e);
     epc_reg_on_token_end(e->reg, on_token_end, e);

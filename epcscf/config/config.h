@@ -215,8 +215,13 @@ struct epc_cfg_codec_bw {
 };
 /** How media that the WIC multiplexes on one transport are told (TS 29.214 5.3.16: one flow, one component). */
 enum epc_bundle { EPC_BUNDLE_REFUSE, EPC_BUNDLE_MERGE, EPC_BUNDLE_SPLIT };
+enum epc_charging_info { EPC_CHARGING_INFO_OFF, EPC_CHARGING_INFO_EPS };
 struct epc_cfg_policy {
     enum epc_policy_mode mode;
+    uint32_t media_loss_grace_ms; /**< between the loss of all bearers and the end of the call */
+    bool access_info;             /**< ask for the access network's information (NetLoc) */
+    enum epc_charging_info charging_info; /**< form of access-network-charging-info */
+    bool signalling_flows;        /**< the signalling session carries the WSS connection's filters */
     char *diameter_config;        /**< freeDiameter's own configuration file */
     char *destination_realm, *destination_host; /**< host may be NULL */
     uint32_t timeout_ms;          /**< for one Rx request */

@@ -33,6 +33,7 @@ static const char *const media_types[] = {"audio", "video", "data", "application
                                           "other", NULL};
 static const int media_type_bits[] = {1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, INT_MIN};
 static const char *const bundles[] = {"refuse", "merge", "split", NULL};
+static const char *const charging_infos[] = {"off", "eps", NULL};
 static const char *const webrtc_avps[] = {"off", "negotiated", "on", NULL};
 
 static const char *const plmn_matches[] = {"either", "serving", "home", NULL};
@@ -434,6 +435,16 @@ static const struct cfg_key main_keys[] = {
      .help = "what the PCRF is asked to report of a call's bearers (Specific-Action)"},
     {"policy.access_time_zone", CFG_BOOL, AT(policy.access_time_zone), .def = "false",
      .help = "put the UE's time zone, as the PCRF reports it, into P-Access-Network-Info too"},
+    {"policy.media_loss_grace_ms", CFG_U32, AT(policy.media_loss_grace_ms), .min = 0, .max = 60000,
+     .unit = "ms", .def = "5000",
+     .help = "how long a call whose bearers are all lost waits for their recovery before it is released"},
+    {"policy.access_info", CFG_BOOL, AT(policy.access_info), .def = "false",
+     .help = "ask for the user's location and time zone (Required-Access-Info), for P-Access-Network-Info"},
+    {"policy.charging_info", CFG_ENUM, AT(policy.charging_info), .names = charging_infos, .def = "eps",
+     .help = "how the PCRF's charging identifiers go into P-Charging-Vector: `eps` (pdngw, eps-info, ecid) or "
+             "`off`"},
+    {"policy.signalling_flows", CFG_BOOL, AT(policy.signalling_flows), .def = "false",
+     .help = "the signalling session carries the filters of the WSS connection (TS 29.214 4.4.5a)"},
     {"policy.signalling_session", CFG_BOOL, AT(policy.signalling_session), .def = "false",
      .help = "an AF signalling session for each registration (TS 29.214 4.4.5)"},
     {"policy.history_sessions", CFG_U32, AT(policy.history_sessions), .max = 100000, .def = "256",

@@ -55,6 +55,11 @@ void epc_gw_answer(struct epc_gw_ctx *c, const struct epc_sdp *remote, epc_gw_do
 /** Put the media back to a committed exchange after a rejected re-offer. Fire and forget. */
 void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_sdp *offer,
                     const struct epc_sdp *answer);
+/** Who holds the context and under what name: for the policy function and for people. "" = not known. */
+struct epc_gw_name {
+    char gateway[64], context[64];
+};
+void epc_gw_ctx_name(const struct epc_gw_ctx *c, struct epc_gw_name *out);
 /** Subtract everything; the pointer is invalid afterwards. Sent once the open operation, if any, has
  *  ended (a late request must not bring the context back), and repeated until the gateway confirms or
  *  the time-out ends it. NULL-safe. */

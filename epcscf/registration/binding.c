@@ -228,6 +228,8 @@ void reg_bind(struct reg_record *rec)
      * one first, so that its subscription goes on. */
     reg_roll_bound(rec);
     end_older(rec, older);
+    if (r->bound && rec->grant)
+        r->bound(r->bound_arg, &rec->public);
 }
 
 void reg_forget(struct reg_record *rec, const char *why)

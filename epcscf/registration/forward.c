@@ -62,6 +62,9 @@ static enum epc_err dress(struct epc_reg *r, msg_t *msg, uint64_t flow_id, bool 
         err = epc_sip_add(msg, "P-Charging-Vector", "icid-value=%s;icid-generated-at=%s%s%s%s%s%s", icid,
                           v6 ? "[" : "", cfg->core_host, v6 ? "]" : "",
                           ioi ? ";orig-ioi=\"Type 1" : "", ioi ? cfg->ioi : "", ioi ? "\"" : "");
+    const char *access = r->access ? r->access(r->access_arg, flow_id) : NULL;
+    if (err == EPC_OK && access) /* what the network knows; the WIC's own went by the trust-domain table */
+        err = epc_sip_add(msg, "P-Access-Network-Info", "%s", access);
     return err;
 }
 

@@ -296,6 +296,18 @@ void epc_reg_set_peers(struct epc_reg *r, const struct epc_reg_peers *peers)
     r->peers = *peers;
 }
 
+void epc_reg_on_bound(struct epc_reg *r, epc_reg_bound_fn *fn, void *arg)
+{
+    r->bound = fn;
+    r->bound_arg = arg;
+}
+
+void epc_reg_on_access(struct epc_reg *r, epc_reg_access_fn *fn, void *arg)
+{
+    r->access = fn;
+    r->access_arg = arg;
+}
+
 void epc_reg_on_gone(struct epc_reg *r, epc_reg_gone_fn *fn, void *arg)
 {
     r->gone = fn;

@@ -48,6 +48,13 @@ struct epc_reg_peers {
 /** Without this the object is the only one of the node. Before any REGISTER. */
 void epc_reg_set_peers(struct epc_reg *r, const struct epc_reg_peers *peers);
 void epc_reg_on_gone(struct epc_reg *r, epc_reg_gone_fn *fn, void *arg);
+/** Hook for rooms above: the binding has come into force or was refreshed. */
+typedef void epc_reg_bound_fn(void *arg, const struct epc_binding *b);
+void epc_reg_on_bound(struct epc_reg *r, epc_reg_bound_fn *fn, void *arg);
+/** What the policy function knows of a flow's access network: the value of a network-provided
+ *  P-Access-Network-Info for REGISTERs towards the core, borrowed; NULL: nothing. */
+typedef const char *epc_reg_access_fn(void *arg, uint64_t flow_id);
+void epc_reg_on_access(struct epc_reg *r, epc_reg_access_fn *fn, void *arg);
 /** The same instance came back on another connection of this shard: called when the new binding is in
  *  force and before the old one is dropped; the `gone` hook is not called for the old one then. */
 typedef void epc_reg_moved_fn(void *arg, uint64_t old_flow_id, uint64_t new_flow_id);

@@ -150,6 +150,10 @@ struct epc_reg {
     struct epc_auth *auth;
     const struct epc_config *cfg;
     struct epc_wss *wss;
+    epc_reg_bound_fn *bound;
+    void *bound_arg;
+    epc_reg_access_fn *access;
+    void *access_arg;
     epc_reg_gone_fn *gone;
     void *gone_arg;
     epc_reg_moved_fn *moved;

@@ -101,12 +101,20 @@ static bool copy(char **to, const char *text)
 static enum epc_err add_charging_vector(struct transfer *x, msg_t *msg, const char *role)
 {
     const struct epc_cfg_sip *cfg = &x->ss->cfg->sip;
-    if (!cfg->ioi)
-        return epc_sip_add(msg, "P-Charging-Vector", "icid-value=\"%s\";icid-generated-at=%s", x->icid,
-                           cfg->core_host);
-    return epc_sip_add(msg, "P-Charging-Vector",
-                       "icid-value=\"%s\";icid-generated-at=%s;%s=\"Type 1%s\"", x->icid, cfg->core_host,
-                       role, cfg->ioi);
+    /* What the policy function told of the bearers' charging (TS 24.229 7.2A.5). */
+    const char *bearer = x->s ? x->s->charging_info : NULL;
+    return epc_sip_add(msg, "P-Charging-Vector", "icid-value=\"%s\";icid-generated-at=%s%s%s%s%s%s%s%s", x->icid,
+                       cfg->core_host, cfg->ioi ? ";" : "", cfg->ioi ? role : "", cfg->ioi ? "=\"Type 1" : "",
+                       cfg->ioi ? cfg->ioi : "", cfg->ioi ? "\"" : "", bearer ? ";" : "", bearer ? bearer : "");
+}
+
+/* The network's own knowledge of where the WIC is, for the core alone (TS 24.229 5.2.6.3, 7.2A.4). */
+static enum epc_err add_access_info(const struct transfer *x, msg_t *msg)
+{
+    const char *info = x->s ? x->s->access_info : NULL;
+    if (!info)
+        info = signalling_access_info(x->ss, epc_sip_in_flow(x->in));
+    return info ? epc_sip_add(msg, "P-Access-Network-Info", "%s", info) : EPC_OK;
 }
 
 static enum epc_err assert_caller(struct transfer *x, msg_t *msg, const struct epc_binding *b)
@@ -197,6 +205,8 @@ bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, 
     else {
         x->icid = icid_of(epc_sip_get(msg, "P-Charging-Vector", 0));
         x->called_party = identity_uri(epc_sip_get(msg, "P-Called-Party-ID", 0));
+        if (x->s && !x->s->icsi) /* a WIC's own word for its service is not taken */
+            x->s->icsi = epc_str_dup(epc_sip_get(msg, "P-Asserted-Service", 0));
     }
     epc_sip_policy_apply(msg, from_wic ? EPC_DIR_WIC_REQ : EPC_DIR_CORE_REQ);
     if (!epc_sip_max_forwards(msg)) {
@@ -209,6 +219,8 @@ bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, 
         err = x->in_dialog || !b ? wic_in_dialog(x, msg) : wic_initial(x, msg, b, cause);
     else
         err = x->in_dialog ? EPC_OK : core_initial(x, msg, b);
+    if (err == EPC_OK && from_wic)
+        err = add_access_info(x, msg);
     if (err != EPC_OK && cause->sip_status == 0)
         epc_cause_set(cause, 500, NULL, "%s", epc_err_name(err));
     return err == EPC_OK;
@@ -240,6 +252,8 @@ void cross_response(struct transfer *x, msg_t *msg, int status)
     }
     char *ppi = identity_uri(epc_sip_get(msg, "P-Preferred-Identity", 0));
     epc_sip_policy_apply(msg, EPC_DIR_WIC_RESP);
+    if (add_access_info(x, msg) != EPC_OK)
+        epc_log(EPC_LOG_ERROR, "session", "event=header-not-added status=%d why=\"access information\"", status);
     if (!x->in_dialog)
         wic_response(x, msg, status, ppi);
     free(ppi);

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEDIA_LOSS_GRACE_MS = 5000 };
-
 static void finish(struct epc_session *s, const struct epc_cause *cause)
 {
     struct job *j = s->active;
@@ -40,6 +38,7 @@ static enum epc_sdp_leg sdp_leg(enum epc_leg leg)
 
 /* ---- policy -------------------------------------------------------------------------------------- */
 
+<<<<<<< HEAD
 static void on_policy_event(void *arg, const struct epc_policy_event *ev);
 
 static enum epc_err open_policy(struct epc_session *s, const struct epc_addr *ue)
@@ -147,6 +146,8 @@ static bool settle_policy(struct epc_session *s, const struct epc_policy_result 
     return go_on;
 }
 
+=======
+>>>>>>> 752c3eb (session: policy in a file of its own: preliminary requests, 488 with what is acceptable, access networks, another address, losses by component, credit, charging and access information towards the core; AF signalling sessions)
 static void put_answer(struct epc_session *s);
 
 static void on_answer_policy(void *arg, const struct epc_policy_result *r)
@@ -155,7 +156,7 @@ static void on_answer_policy(void *arg, const struct epc_policy_result *r)
     struct epc_cause cause = {0};
     if (!s->active)
         return;
-    if (settle_policy(s, r, &cause))
+    if (policy_settle(s, r, &cause))
         put_answer(s);
     else
         finish(s, &cause);
@@ -166,17 +167,18 @@ static void on_refresh_policy(void *arg, const struct epc_policy_result *r)
     struct epc_session *s = arg;
     struct epc_cause cause = {0};
     /* A running call keeps its old authorisation, whatever the answer (TS 29.214 4.4.2). */
-    settle_policy(s, r, &cause);
+    policy_settle(s, r, &cause);
     session_job_done(s);
 }
 
 void media_policy_refresh(struct epc_session *s, struct job *j)
 {
     (void)j;
-    if (s->state == CALL_ENDING || epc_iw_pending(s->iw) || ask_policy(s, on_refresh_policy) != EPC_OK)
+    if (s->state == CALL_ENDING || epc_iw_pending(s->iw) || policy_ask(s, false, on_refresh_policy) != EPC_OK)
         session_job_done(s);
 }
 
+<<<<<<< HEAD
 static void on_grace_over(void *arg)
 {
     struct epc_cause cause;
@@ -216,6 +218,8 @@ static void on_policy_event(void *arg, const struct epc_policy_event *ev)
     }
 }
 
+=======
+>>>>>>> 752c3eb (session: policy in a file of its own: preliminary requests, 488 with what is acceptable, access networks, another address, losses by component, credit, charging and access information towards the core; AF signalling sessions)
 /* ---- gateway events ---------------------------------------------------------------------------------- */
 
 static void on_gateway_event(void *arg, const struct epc_gw_event *ev)
@@ -260,6 +264,35 @@ static bool put_offer(struct job *j, struct epc_buf *text)
     return j->x->answer_text != NULL;
 }
 
+static void on_offer_policy(void *arg, const struct epc_policy_result *r)
+{
+    struct epc_session *s = arg;
+    struct epc_cause cause = {0};
+    if (!s->active)
+        return;
+    if (policy_settle(s, r, &cause)) {
+        finish(s, NULL);
+        return;
+    }
+    media_rollback(s);
+    finish(s, &cause);
+}
+
+/* An offer may be authorised before anybody is called (TS 29.214 A.1, a choice of the operator's). True:
+ * the answer comes later. */
+static bool ask_early(struct epc_session *s, struct epc_cause *cause)
+{
+    const struct job *j = s->active;
+    if (!s->ss->cfg->policy.preliminary || j->kind != JOB_REQUEST || !j->x->initial)
+        return false;
+    enum epc_err err = policy_ask(s, true, on_offer_policy);
+    if (err == EPC_OK)
+        return true;
+    if (err != EPC_EAGAIN && policy_failed_here(s, cause))
+        cause->sip_status = 0;
+    return false;
+}
+
 static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local,
                               const struct epc_cause *gw_cause)
 {
@@ -279,6 +312,8 @@ static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local
         epc_cause_set(&cause, 500, NULL, "offer cannot be put into the message");
     epc_sdp_free(local);
     epc_buf_free(&text);
+    if (cause.sip_status == 0 && ask_early(s, &cause))
+        return;
     if (cause.sip_status) {
         media_rollback(s);
         finish(s, &cause);
@@ -355,16 +390,14 @@ static void answer_known(struct epc_session *s, const struct epc_sdp *local)
         return;
     }
     s->active->answer = answer;
-    err = ask_policy(s, on_answer_policy);
+    err = policy_ask(s, false, on_answer_policy);
     if (err == EPC_OK)
         return;
     if (err == EPC_EAGAIN) {
         put_answer(s);
         return;
     }
-    struct epc_policy_result r = {.outcome = EPC_POLICY_FAILED};
-    if (epc_policy_verdict(s->ss->cfg->policy.mode, s->answered ? EPC_PHASE_MODIFY : EPC_PHASE_SETUP,
-                           &r, &cause))
+    if (policy_failed_here(s, &cause))
         put_answer(s);
     else
         finish(s, &cause);
@@ -496,7 +529,7 @@ void media_rollback(struct epc_session *s)
 void media_release(struct epc_session *s)
 {
     epc_timer_stop(s->ss->shard, &s->grace);
-    close_policy(s);
+    policy_close(s);
     epc_gw_release(s->gw);
     s->gw = NULL;
 }

@@ -74,6 +74,7 @@ void epc_sessions_registration_gone(struct epc_sessions *ss, uint64_t flow_id, c
     struct epc_cause cause;
     epc_cause_set(&cause, 480, "TS 24.229 5.2.8", "registration ended: %s", why);
     sessions_of_flow(ss, flow_id, registration_gone, &cause);
+    signalling_end(ss, flow_id);
 }
 
 /* ---- the other side, meanwhile ------------------------------------------------------------------ */
@@ -140,8 +141,12 @@ static void moved(struct epc_session *s, void *arg)
     epc_count(EPC_C_SESSIONS_REBOUND);
     epc_log(EPC_LOG_INFO, "session", "event=moved %s flow=%llx", session_log(s, who),
             (unsigned long long)s->flow_id);
-    if (!s->bye_due)
+    if (!s->bye_due) {
+        /* Perhaps from another address: then the policy function must know it by that one. */
+        if (s->policy)
+            session_queue(s, JOB_POLICY, NULL, NULL, 0, EPC_LEG_WIC);
         return;
+    }
     s->bye_due = false;
     dialog_send_bye(s, EPC_LEG_WIC, "SIP;cause=487;text=\"Ended while the connection was lost\"");
     session_check_end(s);
@@ -149,8 +154,10 @@ static void moved(struct epc_session *s, void *arg)
 
 void epc_sessions_flow_moved(struct epc_sessions *ss, uint64_t old_flow_id, uint64_t new_flow_id)
 {
-    if (old_flow_id != new_flow_id)
-        sessions_of_flow(ss, old_flow_id, moved, &new_flow_id);
+    if (old_flow_id == new_flow_id)
+        return;
+    signalling_moved(ss, old_flow_id, new_flow_id);
+    sessions_of_flow(ss, old_flow_id, moved, &new_flow_id);
 }
 
 void session_follow_flow(struct epc_session *s)

@@ -57,6 +57,8 @@ enum epc_err epc_sessions_create(struct epc_sessions **out, const struct epc_ses
     enum epc_err err = epc_hash_init(&ss->calls, call_eq);
     if (err == EPC_OK)
         err = epc_hash_init(&ss->flows, flow_eq);
+    if (err == EPC_OK)
+        err = epc_hash_init(&ss->signalling, signalling_eq);
     if (err != EPC_OK) {
         epc_sessions_destroy(ss);
         return err;
@@ -138,6 +140,10 @@ static void session_free(void *obj)
     epc_iw_free(s->iw);
     free(s->icid);
     free(s->impu);
+    free(s->access_info);
+    free(s->charging_info);
+    free(s->requested);
+    free(s->icsi);
     free(s->called_party);
     free(s->call_id);
     free(s->caller_tag);
@@ -158,7 +164,9 @@ struct epc_session *session_new(struct epc_sessions *ss, struct epc_sip_in *in)
     s->queue_tail = &s->queue;
     s->call_id = strdup(sip->sip_call_id->i_id);
     s->caller_tag = strdup(sip->sip_from->a_tag ? sip->sip_from->a_tag : "");
-    if (!s->call_id || !s->caller_tag || !dialog_from_invite(s, sip) ||
+    s->requested = url_as_string(NULL, sip->sip_request->rq_url);
+    s->policy_mode = ss->cfg->policy.mode;
+    if (!s->call_id || !s->caller_tag || !s->requested || !dialog_from_invite(s, sip) ||
         epc_iw_create(&s->iw, &ss->iw_policy) != EPC_OK || !link_to_flow(s)) {
         session_free(s);
         return NULL;
@@ -336,6 +344,7 @@ void epc_sessions_release_all(struct epc_sessions *ss, const char *why)
     epc_cause_set(&cause, 503, "TS 24.229 5.2.8", "%s", why);
     snprintf(reason, sizeof reason, "SIP;cause=503;text=\"%.128s\"", why);
     epc_hash_each(&ss->calls, release_one, &(struct release_all){&cause, reason});
+    signalling_end_all(ss);
 }
 
 static void destroy_one(struct epc_hnode *node, void *arg)
@@ -363,12 +372,15 @@ void epc_sessions_destroy(struct epc_sessions *ss)
         return;
     if (ss->calls.slot)
         epc_hash_each(&ss->calls, destroy_one, NULL);
+    if (ss->signalling.slot)
+        signalling_end_all(ss);
     while (ss->loose)
         transfer_end(ss->loose);
     if (ss->flows.slot)
         epc_hash_each(&ss->flows, free_flow, NULL);
     epc_hash_free(&ss->calls);
     epc_hash_free(&ss->flows);
+    epc_hash_free(&ss->signalling);
     free(ss);
 }
 

@@ -44,6 +44,14 @@ void epc_sessions_flow_moved(struct epc_sessions *ss, uint64_t old_flow_id, uint
 /** A request of the core's in a dialog, for a flow that is gone (struct epc_sip_handler `lost`): BYE ends
  *  a held call, all else is put off (500 with Retry-After), without a held call 481. */
 void epc_sessions_lost(struct epc_sessions *ss, struct epc_sip_in *in);
+/** A binding came into force or was refreshed: the policy function is asked to watch its signalling path
+ *  (TS 29.214 4.4.5), once, if policy.signalling_session. */
+void epc_sessions_registered(struct epc_sessions *ss, const struct epc_binding *b);
+/** A REGISTER of the WIC arrived: its signalling path is there. */
+void epc_sessions_heard(struct epc_sessions *ss, uint64_t flow_id);
+/** Value of a network-provided P-Access-Network-Info for that flow, borrowed until the next turn; NULL:
+ *  not known. */
+const char *epc_sessions_access_info(struct epc_sessions *ss, uint64_t flow_id);
 /** The registration of that flow ended: its calls are released both ways (TS 24.229 5.2.8), held ones
  *  towards the core with Reason: SIP;cause=503 (5.2.8.1). */
 void epc_sessions_registration_gone(struct epc_sessions *ss, uint64_t flow_id, const char *why);

@@ -55,6 +55,7 @@ struct epc_sessions {
     struct epc_iw_policy iw_policy;
     struct epc_hash calls; /* by flow and Call-ID */
     struct epc_hash flows;
+    struct epc_hash signalling; /* AF signalling sessions, by flow */
     struct transfer *loose; /* transfers outside of any call */
     uint64_t next_icid;
 };
@@ -94,8 +95,16 @@ struct epc_session {
     struct epc_iw *iw;
     struct epc_gw_ctx *gw;
     struct epc_policy_session *policy;
+    enum epc_policy_mode policy_mode; /* as it applies to this UE */
+    struct epc_addr ue;            /* what the policy session knows it by */
     struct epc_service_info *told; /* what the policy function knows */
     struct epc_service_info *asked; /* full information behind the open request */
+    uint32_t lost_components;      /* bit n - 1: component n has no bearer */
+    char *access_info;             /* value of a network-provided P-Access-Network-Info */
+    char *charging_info;           /* access-network-charging-info for P-Charging-Vector */
+    char *requested, *icsi;        /* Request-URI of the INVITE; its service identifier */
+    char ice_ufrag[64];            /* of the WIC; another one is a restart */
+    uint32_t ice_generation;
     struct epc_addr learned[EPC_SDP_MAX_MEDIA];
     struct epc_timer grace;   /* all media lost: waits for recovery */
     bool freeing;
@@ -121,6 +130,7 @@ struct transfer {
     char *called_party;       /* P-Called-Party-ID of a core request */
     char *icid;
     char *answer_text;        /* SDP of its responses as relayed: repeated ones carry it again */
+    char *acceptable_sdp;     /* body of a 488: what the policy function would grant */
     struct epc_timer timer_c;
 };
 
@@ -235,6 +245,29 @@ void media_policy_refresh(struct epc_session *s, struct job *j);
 void media_release(struct epc_session *s);
 /** For `epcscfctl rx explain`: what SIP makes of the policy function's newest word. */
 void media_policy_note(struct epc_session *s, const char *fmt, ...) EPC_PRINTF(2, 3);
+
+/* ---- policy.c ---------------------------------------------------------------------------------------------- */
+
+/** Ask for what is not yet granted. @p preliminary: on the offer alone. EPC_OK: @p done will run;
+ *  EPC_EAGAIN: nothing to ask; else the request could not be made. */
+enum epc_err policy_ask(struct epc_session *s, bool preliminary, epc_policy_done_fn *done);
+/** What was asked is now known at the policy function, or not. True: go on; false: @p cause. */
+bool policy_settle(struct epc_session *s, const struct epc_policy_result *r, struct epc_cause *cause);
+/** The request could not be made. True: go on all the same. */
+bool policy_failed_here(struct epc_session *s, struct epc_cause *cause);
+void policy_close(struct epc_session *s); /**< ends the policy session; idempotent */
+
+/* ---- signalling.c ------------------------------------------------------------------------------------------- */
+
+bool signalling_eq(const struct epc_hnode *node, const void *key);
+void signalling_end(struct epc_sessions *ss, uint64_t flow_id);
+void signalling_end_all(struct epc_sessions *ss);
+void signalling_moved(struct epc_sessions *ss, uint64_t old_flow_id, uint64_t new_flow_id);
+/** The WIC has sent something: its signalling path is there. */
+void signalling_heard(struct epc_sessions *ss, uint64_t flow_id);
+bool signalling_lost(struct epc_sessions *ss, uint64_t flow_id);
+/** Value of a network-provided P-Access-Network-Info, borrowed; NULL: not known. */
+const char *signalling_access_info(struct epc_sessions *ss, uint64_t flow_id);
 
 /* ---- release.c ---------------------------------------------------------------------------------------------- */
 

@@ -38,6 +38,7 @@ static void transfer_free(void *obj)
     free(x->called_party);
     free(x->icid);
     free(x->answer_text);
+    free(x->acceptable_sdp);
     free(x);
 }
 
@@ -80,7 +81,10 @@ void transfer_refuse(struct transfer *x, const struct epc_cause *cause)
     if (x->finished)
         return;
     x->finished = true;
-    epc_sip_in_refuse(x->in, cause);
+    if (x->acceptable_sdp && cause->sip_status == 488)
+        epc_sip_in_refuse_sdp(x->in, cause, "370 epcscf \"Insufficient bandwidth\"", x->acceptable_sdp);
+    else
+        epc_sip_in_refuse(x->in, cause);
     epc_timer_stop(x->ss->shard, &x->timer_c);
     transfer_check_end(x);
 }
@@ -594,6 +598,8 @@ static void dialog_request(struct epc_sessions *ss, struct epc_sip_in *in)
 void epc_sessions_request(struct epc_sessions *ss, struct epc_sip_in *in)
 {
     const sip_t *sip = epc_sip_in_sip(in);
+    if (epc_sip_in_leg(in) == EPC_LEG_WIC)
+        signalling_heard(ss, epc_sip_in_flow(in));
     if (sip->sip_to->a_tag) {
         dialog_request(ss, in);
         return;
@@ -606,6 +612,8 @@ void epc_sessions_request(struct epc_sessions *ss, struct epc_sip_in *in)
         const struct epc_binding *b = epc_reg_by_flow(ss->reg, epc_sip_in_flow(in));
         if (!b || b->over)
             refuse(in, 480, "TS 24.229 5.2.6.4", "user is not registered here");
+        else if (signalling_lost(ss, b->flow_id))
+            refuse(in, 500, "TS 24.229 5.2.6.4.3", "signalling path of the user is lost");
         else
             initial_request(ss, in, b);
         return;

@@ -217,30 +217,46 @@ static bool may_send(const struct epc_sip_in *in, int status)
     return in->invite && in->final < 300 && status >= 200 && status < 300;
 }
 
-void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, const char *extra)
+static msg_t *make_answer(struct epc_sip_in *in, int status, const char *phrase, const char *extra)
 {
-    EPC_ASSERT_OWNER(in->s->sh);
-    if (status < 100 || status > 699 || !may_send(in, status))
-        return;
     msg_t *resp = epc_sip_make_response(in->sip, status, phrase, epc_sip_in_tag(in), extra);
     if (!resp && extra) {
         /* A header that does not parse must not cost the peer its answer. */
         epc_log(EPC_LOG_ERROR, "sip", "event=answer-headers-dropped status=%d", status);
         resp = epc_sip_make_response(in->sip, status, phrase, epc_sip_in_tag(in), NULL);
     }
-    if (!resp) {
+    if (!resp)
         epc_log(EPC_LOG_ERROR, "sip", "event=answer-not-built status=%d", status);
+    return resp;
+}
+
+static void reply(struct epc_sip_in *in, int status, const char *phrase, const char *extra, const char *sdp)
+{
+    EPC_ASSERT_OWNER(in->s->sh);
+    if (status < 100 || status > 699 || !may_send(in, status))
         return;
-    }
+    msg_t *resp = make_answer(in, status, phrase, extra);
+    if (!resp)
+        return;
+    if (sdp && epc_sip_set_sdp(resp, epc_str_c(sdp)) != EPC_OK) /* the refusal counts, not its hint */
+        epc_log(EPC_LOG_ERROR, "sip", "event=answer-body-dropped status=%d", status);
     respond(in, resp, status);
 }
 
-void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause)
+void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, const char *extra)
 {
-    char extra[64] = "";
+    reply(in, status, phrase, extra, NULL);
+}
+
+static void refuse(struct epc_sip_in *in, const struct epc_cause *cause, const char *warning, const char *sdp)
+{
+    char extra[256] = "";
     int status = cause->sip_status >= 300 && cause->sip_status <= 699 ? cause->sip_status : 500;
     if (cause->retry_after_s)
         snprintf(extra, sizeof extra, "Retry-After: %u\r\n", cause->retry_after_s);
+    size_t n = strlen(extra);
+    if (warning)
+        snprintf(extra + n, sizeof extra - n, "Warning: %s\r\n", warning);
     epc_log(EPC_LOG_INFO, "sip", "event=refused leg=%s method=%s status=%d reason=\"%s\" spec=\"%s\"",
             in->leg == EPC_LEG_WIC ? "wic" : "core", in->method, status, cause->reason,
             cause->spec ? cause->spec : "");
@@ -248,7 +264,18 @@ void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause)
     char phrase[sizeof cause->reason];
     snprintf(phrase, sizeof phrase, "%s", cause->reason);
     phrase[strcspn(phrase, "\r\n")] = 0;
-    epc_sip_in_reply(in, status, phrase[0] ? phrase : NULL, extra);
+    reply(in, status, phrase[0] ? phrase : NULL, extra, sdp);
+}
+
+void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause)
+{
+    refuse(in, cause, NULL, NULL);
+}
+
+void epc_sip_in_refuse_sdp(struct epc_sip_in *in, const struct epc_cause *cause, const char *warning,
+                           const char *sdp)
+{
+    refuse(in, cause, warning, sdp);
 }
 
 void epc_sip_in_forward(struct epc_sip_in *in, msg_t **resp)

@@ -82,6 +82,9 @@ void epc_sip_in_on_cancel(struct epc_sip_in *in,
 void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, const char *extra);
 /** As epc_sip_in_reply() from a cause, with Retry-After when it has one. */
 void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause);
+/** The same with Warning: @p warning and a body of application/sdp (RFC 3261 21.4.26). */
+void epc_sip_in_refuse_sdp(struct epc_sip_in *in, const struct epc_cause *cause, const char *warning,
+                           const char *sdp);
 /** Pass a response on; takes *resp (nulled), whose top Via must be the one of @p in already (as
  *  epc_sip_out's callback gives it). May be called again for repeated or forked 2xx. */
 void epc_sip_in_forward(struct epc_sip_in *in, msg_t **resp);

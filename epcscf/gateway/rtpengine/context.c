@@ -276,6 +276,13 @@ static void rtp_destroy(struct epc_gw *g)
     free(gw);
 }
 
+static void rtp_name(const struct epc_gw_ctx *ctx, struct epc_gw_name *out)
+{
+    const struct rtp_ctx *c = EPC_CONTAINER(ctx, struct rtp_ctx, base);
+    snprintf(out->gateway, sizeof out->gateway, "%s", ng_instance_name(c->at));
+    snprintf(out->context, sizeof out->context, "%s", c->call_id);
+}
+
 const struct epc_gw_ops epc_gw_rtpengine_ops = {
     .create = rtp_create,
     .destroy = rtp_destroy,
@@ -284,5 +291,6 @@ const struct epc_gw_ops epc_gw_rtpengine_ops = {
     .offer = rtp_offer,
     .answer = rtp_answer,
     .restore = rtp_restore,
+    .name = rtp_name,
     .release = rtp_release,
 };

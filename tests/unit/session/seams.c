@@ -90,6 +90,8 @@ struct epc_sip_in *seam_in(enum epc_leg leg, uint64_t flow, const char *text)
 
 void seam_in_free(struct epc_sip_in *in)
 {
+    free(in->refusal_warning);
+    free(in->refusal_sdp);
     for (int i = 0; i < in->n_answers; i++)
         if (in->answer[i])
             msg_destroy(in->answer[i]);
@@ -152,6 +154,14 @@ void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, con
 void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause)
 {
     epc_sip_in_reply(in, cause->sip_status, cause->reason, NULL);
+}
+
+void epc_sip_in_refuse_sdp(struct epc_sip_in *in, const struct epc_cause *cause, const char *warning,
+                           const char *sdp)
+{
+    in->refusal_warning = strdup(warning);
+    in->refusal_sdp = strdup(sdp);
+    epc_sip_in_refuse(in, cause);
 }
 
 void epc_sip_in_forward(struct epc_sip_in *in, msg_t **resp)
@@ -307,7 +317,7 @@ struct epc_flow *epc_wss_flow(struct epc_wss *w, uint64_t id)
     (void)w;
     if (id == seam.gone_flow)
         return NULL;
-    if (epc_addr_parse(&the_flow.peer, "10.45.0.2", 40000) != EPC_OK)
+    if (epc_addr_parse(&the_flow.peer, seam.ue ? seam.ue : "10.45.0.2", 40000) != EPC_OK)
         abort();
     return &the_flow;
 }
@@ -315,6 +325,13 @@ struct epc_flow *epc_wss_flow(struct epc_wss *w, uint64_t id)
 const struct epc_addr *epc_flow_peer(const struct epc_flow *f)
 {
     return &f->peer;
+}
+
+const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f)
+{
+    static const struct epc_cfg_origin origin = {.wwsf = (char *)"wwsf-1"};
+    (void)f;
+    return &origin;
 }
 
 /* ---- gateway --------------------------------------------------------------------------------------------------- */
@@ -373,6 +390,13 @@ void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct
         seam.restores++;
 }
 
+void epc_gw_ctx_name(const struct epc_gw_ctx *c, struct epc_gw_name *out)
+{
+    (void)c;
+    strcpy(out->gateway, "127.0.0.5:2223");
+    strcpy(out->context, "ctx-1");
+}
+
 void epc_gw_release(struct epc_gw_ctx *c)
 {
     if (!c)
@@ -425,6 +449,8 @@ static enum epc_err rx_open(struct epc_policy_client *c, const struct epc_policy
 {
     (void)c;
     struct epc_policy_session *p = calloc(1, sizeof *p);
+    p->ue = *o->ue;
+    p->signalling = o->signalling;
     p->event = o->on_event;
     p->event_arg = o->arg;
     seam.rx[seam.n_rx++] = p;
@@ -446,6 +472,15 @@ static enum epc_err rx_request(struct epc_policy_session *p, struct epc_service_
     return EPC_OK;
 }
 
+static enum epc_err rx_rebind(struct epc_policy_session *p, const struct epc_addr *ue)
+{
+    if (p->closed)
+        abort();
+    p->ue = *ue;
+    p->n_rebound++;
+    return EPC_OK;
+}
+
 static void rx_close(struct epc_policy_session *p)
 {
     if (p->closed)
@@ -454,12 +489,16 @@ static void rx_close(struct epc_policy_session *p)
     p->done = NULL;
 }
 
-struct epc_policy_client seam_policy = {.open = rx_open, .request = rx_request, .close = rx_close};
+struct epc_policy_client seam_policy = {.open = rx_open, .request = rx_request, .rebind = rx_rebind, .close = rx_close};
 
 void seam_rx_done(struct epc_policy_session *p, enum epc_policy_outcome outcome, uint32_t code)
 {
     epc_policy_done_fn *done = p->done;
     struct epc_policy_result r = {.outcome = outcome, .code = code, .experimental = code != 0};
+    if (seam.acceptable_bps) {
+        r.n_acceptable = 1;
+        r.acceptable[0] = (struct epc_acceptable_bw){1, seam.acceptable_bps, seam.acceptable_bps};
+    }
     if (!done)
         abort();
     p->done = NULL;

@@ -16,6 +16,7 @@ struct epc_sip_in {
     int n_answers, final, released;
     int status[SEAM_MAX];
     msg_t *answer[SEAM_MAX]; /* NULL where it was made here by reply or refuse */
+    char *refusal_warning, *refusal_sdp;
     void (*cancel_fn)(void *arg, struct epc_sip_in *in, const sip_t *cancel);
     void *cancel_arg;
 };
@@ -37,6 +38,9 @@ struct epc_gw_ctx {
     struct epc_sdp *remote;
 };
 struct epc_policy_session {
+    struct epc_addr ue;
+    unsigned n_rebound;
+    bool signalling;
     epc_policy_event_fn *event;
     void *event_arg;
     epc_policy_done_fn *done;
@@ -55,6 +59,8 @@ struct seams {
     int n_gw, restores;
     struct epc_policy_session *rx[SEAM_MAX];
     int n_rx, n_rx_requests;
+    int64_t acceptable_bps;       /* what a refusal names, or 0 */
+    const char *ue;               /* address of the WIC; NULL: the usual one */
     uint64_t gone_flow;           /* epc_wss_flow() has nothing for it */
     uint64_t moved_from, moved_to; /* what epc_sip_flow_now() says */
     bool registered, no_service_route, out_fails, anonymous, over;
