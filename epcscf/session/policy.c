@@ -2,6 +2,7 @@
  * When to ask: TS 29.214 4.4.1, 4.4.2 and A.1; what a refusal means: TS 24.229 5.2.7.2; pushes: 4.4.6. */
 #include "session/session_priv.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -176,6 +177,30 @@ enum epc_err policy_ask(struct epc_session *s, bool preliminary, epc_policy_done
     return err;
 }
 
+/* ---- what became of it, for those who ask later ------------------------------------------------------ */
+
+void media_policy_note(struct epc_session *s, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    if (!s->policy || !s->ss->policy->note)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    s->ss->policy->note(s->policy, text);
+}
+
+static void note_verdict(struct epc_session *s, bool go_on, const struct epc_cause *cause)
+{
+    if (!go_on)
+        media_policy_note(s, "refused with %d, \"%s\"", cause->sip_status, cause->reason);
+    else if (s->answered)
+        media_policy_note(s, "the call goes on with what was authorised before");
+    else
+        media_policy_note(s, "the call goes on without policy control (policy.mode, policy.access)");
+}
+
 /* ---- what came back ----------------------------------------------------------------------------------- */
 
 /* The offer as its sender wrote it, with what the PCRF would take: the body of the 488. */
@@ -209,6 +234,7 @@ bool policy_settle(struct epc_session *s, const struct epc_policy_result *r, str
     }
     epc_log(EPC_LOG_WARN, "session", "event=policy-not-granted %s code=\"%s\" action=%s held_back=%d",
             session_log(s, who), epc_policy_code_name(r), go_on ? "go-on" : "refuse", r->held_back);
+    note_verdict(s, go_on, cause);
     if (!go_on && cause->sip_status == 488)
         keep_acceptable(s, r);
     /* Without an answer nobody knows what the policy function holds: the next request starts anew. */
@@ -263,8 +289,11 @@ static void media_lost(struct epc_session *s, const struct epc_policy_event *ev)
 {
     s->lost_components |= components(ev);
     epc_count(EPC_C_SESSION_MEDIA_LOST);
-    if (nothing_left(s))
-        epc_timer_start(s->ss->shard, &s->grace, s->ss->cfg->policy.media_loss_grace_ms, on_grace_over, s);
+    if (!nothing_left(s))
+        return;
+    media_policy_note(s, "all bearers are lost: the call is released in %u ms unless one recovers",
+                      (unsigned)s->ss->cfg->policy.media_loss_grace_ms);
+    epc_timer_start(s->ss->shard, &s->grace, s->ss->cfg->policy.media_loss_grace_ms, on_grace_over, s);
 }
 
 static void recovered(struct epc_session *s, const struct epc_policy_event *ev)
