@@ -68,48 +68,6 @@ void media_policy_refresh(struct epc_session *s, struct job *j)
         session_job_done(s);
 }
 
-<<<<<<< HEAD
-static void on_grace_over(void *arg)
-{
-    struct epc_cause cause;
-    epc_cause_set(&cause, 500, "TS 24.229 5.2.8.1", "bearers of all media lost");
-    session_release(arg, RELEASE_BOTH, &cause, "SIP;cause=503;text=\"Bearer lost\"");
-}
-
-static void on_policy_event(void *arg, const struct epc_policy_event *ev)
-{
-    struct epc_session *s = arg;
-    struct epc_cause cause;
-    char who[384];
-    epc_log(EPC_LOG_INFO, "session", "event=policy-push kind=%d code=%u %s", (int)ev->kind, ev->code,
-            session_log(s, who));
-    switch (ev->kind) {
-    case EPC_PEV_ABORT:
-        epc_cause_set(&cause, 500, "TS 24.229 5.2.8.1", "ended by the policy function");
-        session_release(s, RELEASE_BOTH, &cause, "SIP;cause=503;text=\"Ended by policy\"");
-        break;
-    case EPC_PEV_ALL_MEDIA_LOST:
-        media_policy_note(s, "all bearers are lost: the call is released in %d s unless one recovers",
-                          MEDIA_LOSS_GRACE_MS / 1000);
-        epc_timer_start(s->ss->shard, &s->grace, MEDIA_LOSS_GRACE_MS, on_grace_over, s);
-        break;
-    case EPC_PEV_RECOVERED:
-        epc_timer_stop(s->ss->shard, &s->grace);
-        break;
-    case EPC_PEV_MEDIA_LOST:
-    case EPC_PEV_ACCESS_INFO:
-    case EPC_PEV_CHARGING:
-    case EPC_PEV_RESOURCES:
-    case EPC_PEV_OUT_OF_CREDIT:
-    case EPC_PEV_CREDIT_BACK:
-    case EPC_PEV_LIMITED_PCC:
-    case EPC_PEV_LOST_SESSION:
-        break;
-    }
-}
-
-=======
->>>>>>> 752c3eb (session: policy in a file of its own: preliminary requests, 488 with what is acceptable, access networks, another address, losses by component, credit, charging and access information towards the core; AF signalling sessions)
 /* ---- gateway events ---------------------------------------------------------------------------------- */
 
 static void on_gateway_event(void *arg, const struct epc_gw_event *ev)

@@ -179,7 +179,7 @@ enum epc_err policy_ask(struct epc_session *s, bool preliminary, epc_policy_done
 
 /* ---- what became of it, for those who ask later ------------------------------------------------------ */
 
-void media_policy_note(struct epc_session *s, const char *fmt, ...)
+void policy_note(struct epc_session *s, const char *fmt, ...)
 {
     char text[256];
     va_list ap;
@@ -194,11 +194,11 @@ void media_policy_note(struct epc_session *s, const char *fmt, ...)
 static void note_verdict(struct epc_session *s, bool go_on, const struct epc_cause *cause)
 {
     if (!go_on)
-        media_policy_note(s, "refused with %d, \"%s\"", cause->sip_status, cause->reason);
+        policy_note(s, "refused with %d, \"%s\"", cause->sip_status, cause->reason);
     else if (s->answered)
-        media_policy_note(s, "the call goes on with what was authorised before");
+        policy_note(s, "the call goes on with what was authorised before");
     else
-        media_policy_note(s, "the call goes on without policy control (policy.mode, policy.access)");
+        policy_note(s, "the call goes on without policy control (policy.mode, policy.access)");
 }
 
 /* ---- what came back ----------------------------------------------------------------------------------- */
@@ -291,7 +291,7 @@ static void media_lost(struct epc_session *s, const struct epc_policy_event *ev)
     epc_count(EPC_C_SESSION_MEDIA_LOST);
     if (!nothing_left(s))
         return;
-    media_policy_note(s, "all bearers are lost: the call is released in %u ms unless one recovers",
+    policy_note(s, "all bearers are lost: the call is released in %u ms unless one recovers",
                       (unsigned)s->ss->cfg->policy.media_loss_grace_ms);
     epc_timer_start(s->ss->shard, &s->grace, s->ss->cfg->policy.media_loss_grace_ms, on_grace_over, s);
 }

@@ -36,7 +36,7 @@ void session_release(struct epc_session *s, enum release_side side, const struct
     bool confirmed = s->state == CALL_CONFIRMED;
     epc_log(EPC_LOG_INFO, "session", "event=release %s why=\"%s\"", session_log(s, who), cause->reason);
     epc_count(EPC_C_SESSIONS_RELEASED);
-    media_policy_note(s, "call released: %s", cause->reason);
+    policy_note(s, "call released: %s", cause->reason);
     call_event(s, CALL_EV_RELEASE);
     bool was_running = s->running;
     s->running = true; /* as in session_end_transfers() */

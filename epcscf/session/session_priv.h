@@ -244,7 +244,7 @@ void media_policy_refresh(struct epc_session *s, struct job *j);
 /** Give gateway context and policy session back. Idempotent. */
 void media_release(struct epc_session *s);
 /** For `epcscfctl rx explain`: what SIP makes of the policy function's newest word. */
-void media_policy_note(struct epc_session *s, const char *fmt, ...) EPC_PRINTF(2, 3);
+void policy_note(struct epc_session *s, const char *fmt, ...) EPC_PRINTF(2, 3);
 
 /* ---- policy.c ---------------------------------------------------------------------------------------------- */
 
