@@ -156,4 +156,146 @@ const char *epc_dict_application_at(const struct epc_dict *d, size_t i, uint32_t
  *  appears nowhere, a command without content, no clause. One line each. @return how many */
 size_t epc_dict_remarks(const struct epc_dict *d, struct epc_buf *out);
 
+/* ---- messages ------------------------------------------------------------------------------------ */
+
+/* What a reader takes at most: more is refused with EPC_ELIMIT, never cut. */
+enum {
+    EPC_MSG_MAX_OCTETS = 256 * 1024,
+    EPC_MSG_MAX_AVPS = 4096, /**< of one message, all levels */
+    EPC_MSG_MAX_DEPTH = 12,  /**< groups in groups */
+};
+
+/** One AVP of a message. Lives as long as its message. */
+struct epc_avp {
+    uint32_t code, vendor;          /**< vendor 0 while V is clear */
+    uint8_t flags;                  /**< EPC_AVP_..., reserved bits as they came */
+    const struct epc_dict_avp *dict; /**< NULL: the dictionary does not know it */
+    bool group;                     /**< `child` is its content, not `data` */
+    const uint8_t *data;
+    size_t n;
+    const char *variable;           /**< "$name" in the place of a value; data is empty then */
+    size_t offset;                  /**< in the message that was decoded; 0 when it came from JSON */
+    struct epc_avp *child, *next;
+};
+
+/** A Diameter message as a tree (RFC 6733 3, 4). Owned by whoever made it; one thread at a time. */
+struct epc_msg {
+    uint8_t version, flags; /**< EPC_CMD_... */
+    uint32_t command, application, hop_by_hop, end_to_end;
+    const struct epc_dict_command *dict; /**< NULL: not known */
+    struct epc_avp *avp;
+    struct epc_msg_block *blocks; /* memory of all the above */
+    size_t n_avps;
+};
+void epc_msg_destroy(struct epc_msg *m); /**< NULL-safe */
+
+/** Octets to tree. What the dictionary does not know stays octets; so does a value whose length does not
+ *  fit its type, and the content of a group that is no list of AVPs (epc_msg_check() tells of both).
+ *  @param why a sentence with the offset when it fails; NULL allowed. @param[out] out gives.
+ *  @return EPC_OK, EPC_EPROTO (not Diameter, a length that is wrong), EPC_ELIMIT, EPC_ENOMEM */
+enum epc_err epc_msg_decode(struct epc_msg **out, const struct epc_dict *d, const void *p, size_t n,
+                            struct epc_buf *why) EPC_MUST_CHECK;
+
+/** Values of variables: what an expected message let open and a real one filled. Zero-initialise. */
+struct epc_vars {
+    struct epc_var *first;
+    size_t n;
+};
+void epc_vars_free(struct epc_vars *v);
+/** @param name with its "$". @return EPC_OK, EPC_ENOMEM, EPC_ELIMIT (1000 of them) */
+enum epc_err epc_vars_set(struct epc_vars *v, const char *name, const void *p, size_t n) EPC_MUST_CHECK;
+bool epc_vars_get(const struct epc_vars *v, const char *name, struct epc_str *out);
+
+/** Tree to octets, appended to @p out. @param vars values for variables, may be NULL.
+ *  @return EPC_OK, EPC_ENOENT (a variable without value: @p why names it), EPC_ELIMIT, EPC_ENOMEM */
+enum epc_err epc_msg_encode(const struct epc_msg *m, const struct epc_vars *vars, struct epc_buf *out,
+                            struct epc_buf *why) EPC_MUST_CHECK;
+
+/** The members of a JSON object, without its braces, on one line:
+ *  `"command":"AAR","flags":"RP","application":16777236,"hop_by_hop":1,"end_to_end":2,"avps":[...]`.
+ *  Each AVP is an object with one member, its name (or `"9001/32473"`), and its value: text, number, name
+ *  of the enumerated value, list of AVPs; octets that are no text are "0x...". Flags other than those
+ *  that the dictionary asks for stand in a second member. Nothing is lost: reading it gives the message
+ *  again, octet for octet, but for the padding of AVPs. */
+void epc_msg_to_json(const struct epc_msg *m, struct epc_buf *out);
+/** @param line one JSON object; members that are not of the message are left alone. Header members may
+ *  be missing: flags come from the dictionary, the application from the command, ids are 0.
+ *  @return EPC_OK, EPC_EPROTO (@p why says what and where), EPC_ELIMIT, EPC_ENOMEM */
+enum epc_err epc_msg_from_json(struct epc_msg **out, const struct epc_dict *d, struct epc_str line,
+                               struct epc_buf *why) EPC_MUST_CHECK;
+
+/** "AAR" or "Command 999 request". @p out at least EPC_MSG_NAME. */
+#define EPC_MSG_NAME 40
+const char *epc_msg_name(const struct epc_msg *m, char out[EPC_MSG_NAME]);
+/** An indented tree for people, one line per AVP. */
+void epc_msg_print(const struct epc_msg *m, struct epc_buf *out);
+/** "Media-Component-Description" or "9001/32473", and a value as epc_msg_print() writes it. */
+void epc_avp_print_name(const struct epc_avp *a, struct epc_buf *out);
+void epc_avp_print_value(const struct epc_avp *a, struct epc_buf *out);
+/** First AVP of that code at the top of @p m or in a group; NULL: none. */
+struct epc_avp *epc_msg_find(const struct epc_msg *m, uint32_t code, uint32_t vendor);
+struct epc_avp *epc_avp_find(const struct epc_avp *group, uint32_t code, uint32_t vendor);
+/** @return false: it has not four octets */
+bool epc_avp_u32(const struct epc_avp *a, uint32_t *out);
+/** Put text in the place of the first such AVP's value, or of nothing. @return EPC_OK (also when there is
+ *  none), EPC_ENOMEM */
+enum epc_err epc_msg_set(struct epc_msg *m, uint32_t code, uint32_t vendor, struct epc_str value) EPC_MUST_CHECK;
+
+/** Hold a message against the dictionary: what is missing, there too often, in the wrong place, flags,
+ *  lengths and values. One sentence a line. @return how many */
+size_t epc_msg_check(const struct epc_dict *d, const struct epc_msg *m, struct epc_buf *out);
+
+/** AVPs that a difference leaves out, at any level. Zero-initialise. */
+struct epc_msg_ignore {
+    const struct epc_dict_avp *avp[64];
+    size_t n;
+};
+/** Session-Id, the names of the nodes and of the way between them, Origin-State-Id, error texts, times,
+ *  the charging identifier: what differs between two runs of the same exchange. */
+void epc_msg_ignore_usual(struct epc_msg_ignore *i, const struct epc_dict *d);
+/** @param name of an AVP. @return EPC_OK, EPC_ENOENT, EPC_ELIMIT */
+enum epc_err epc_msg_ignore_add(struct epc_msg_ignore *i, const struct epc_dict *d, const char *name) EPC_MUST_CHECK;
+
+/** What is otherwise than expected, AVP by AVP; one line each: "Media-Component-Description[1] /
+ *  Flow-Status: expected ENABLED, got DISABLED". The order of AVPs does not matter; groups that repeat
+ *  are told apart by what numbers them (Media-Component-Number, Flow-Number...). A variable in
+ *  @p expected takes the value that it meets first and must meet the same later; "$_" meets any.
+ *  @param vars NULL: variables meet anything. @return how many lines, 0: the same */
+size_t epc_msg_diff(const struct epc_msg *expected, const struct epc_msg *got,
+                    const struct epc_msg_ignore *ignore, struct epc_vars *vars, struct epc_buf *out);
+
+/* ---- recorded exchanges ---------------------------------------------------------------------------- */
+
+/** One message as it was recorded. */
+struct epc_recorded {
+    uint64_t t_us;      /**< since 1970 */
+    bool out;           /**< sent by the node that recorded; of a capture: see `from` */
+    char peer[256];     /**< the other side's name; "" when the record has none */
+    char from[64], to[64]; /**< of a capture: addresses with ports */
+    struct epc_msg *msg; /**< NULL: it could not be read; `raw` and `fault` have the rest */
+    uint8_t *raw;       /**< the octets where they are known and no message came of them */
+    size_t n_raw;
+    char *fault;
+    size_t line;        /**< in the file, from 1; of a capture: its number among the messages */
+};
+struct epc_exchange {
+    struct epc_recorded *msg;
+    size_t n;
+    char *title;        /**< the first line of a leading comment; NULL: none */
+};
+enum { EPC_EXCHANGE_MAX = 100000 };
+
+/** A file's content: lines of JSON as `epcscfctl record` writes them (blank lines, lines that begin with
+ *  #, and objects without "command" or "raw" are left alone), or a capture in pcap or pcapng form with
+ *  Diameter over TCP on any port.
+ *  @param[out] out zeroed before; freed with epc_exchange_free() whatever is returned.
+ *  @param why what could not be read, a sentence a line; also after EPC_OK (a capture with holes).
+ *  @return EPC_OK, EPC_EPROTO, EPC_ELIMIT, EPC_ENOMEM */
+enum epc_err epc_exchange_read(struct epc_exchange *out, const struct epc_dict *d, struct epc_str content,
+                               struct epc_buf *why) EPC_MUST_CHECK;
+void epc_exchange_free(struct epc_exchange *x);
+/** One line of a record with its line feed, appended. @p m NULL: @p raw as octets, with @p fault. */
+void epc_recorded_write(struct epc_buf *out, uint64_t t_us, bool sent, const char *peer,
+                        const struct epc_msg *m, struct epc_str raw, const char *fault);
+
 #endif
