@@ -151,6 +151,19 @@ static int add_enum_value(struct dictionary *d, struct dict_object *type,
     return rc ? complain(rc, "value", data.enum_name) : 0;
 }
 
+/* Whether an earlier value of the list has the code or the name of the @p i-th. */
+static bool repeated(const json_t *values, size_t i)
+{
+    const json_t *v = json_array_get(values, i);
+    for (size_t k = 0; k < i; k++) {
+        const json_t *other = json_array_get(values, k);
+        if (json_equal(json_object_get(v, "Code"), json_object_get(other, "Code")) ||
+            strcmp(text(v, "Name"), text(other, "Name")) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The type that carries the names of an AVP's values. */
 static int enum_type(struct dictionary *d, const json_t *avp, enum dict_avp_basetype base,
                      struct dict_object **out)
@@ -170,9 +183,13 @@ static int enum_type(struct dictionary *d, const json_t *avp, enum dict_avp_base
         return complain(rc, "type", name);
     size_t i;
     json_t *v;
-    json_array_foreach(json_object_get(avp, "EnumValues"), i, v)
+    const json_t *values = json_object_get(avp, "EnumValues");
+    json_array_foreach(values, i, v) {
+        if (repeated(values, i)) /* the library would refuse it too, but loses memory then */
+            return complain(EEXIST, "value", text(v, "Name"));
         if ((rc = add_enum_value(d, type, base, v)))
             return rc;
+    }
     *out = type;
     return 0;
 }
