@@ -377,9 +377,87 @@ class Call:
     def bye(self, seconds=8.0):
         return self.wic.final(self.request("BYE"), seconds)
 
+    def again(self, sdp, method="INVITE"):
+        """A new offer within the call; its final answer, ACKed."""
+        sent = self.request(method, [("Contact", self.wic.contact), ("Content-Type", "application/sdp")], sdp)
+        answer = self.wic.final(sent)
+        if method == "INVITE":
+            self.wic.request("ACK", self.target, to=self.uri, call_id=self.call_id, cseq=self.cseq,
+                             tag=self.tag, to_tag=self.to_tag, routes=self.routes)
+        return answer
+
     def wait_bye(self, seconds=10.0):
         """The BYE of the other side, answered."""
         bye = self.wic.wait(lambda m: m.method == "BYE" and not m.is_response
                             and m.get("Call-ID") == self.call_id, seconds)
         self.wic.send(bye.reply(200, "OK"))
         return bye
+
+
+def browser_answer(offer, kinds=("audio", "video")):
+    """What a browser answers: the codecs that it knows, its own ports, keys and candidates (of the
+    samples); m-lines of other kinds are refused."""
+    own, session = {}, []
+    for section in sample("chromium-audio-video.sdp").decode().split("\r\nm="):
+        if section.startswith("v="):
+            session = [line for line in section.split("\r\n") if not line.startswith("a=group")]
+        else:
+            own[section.split()[0]] = section.split("\r\n")
+    lines = session
+    for section in offer.decode().split("\r\nm=")[1:]:
+        theirs = section.split("\r\n")
+        kind, port, proto, *formats = theirs[0].split()
+        if kind not in kinds or kind not in own or port == "0":
+            lines += [f"m={kind} 0 {proto} {formats[0]}", "c=IN IP4 0.0.0.0"]
+            continue
+        mine = [line for line in own[kind] if line.startswith(("a=ice-", "a=fingerprint", "a=candidate"))]
+        codecs = [line for line in theirs if line.startswith(("a=rtpmap", "a=fmtp", "a=mid"))]
+        direction = "a=recvonly" if "a=sendonly" in theirs else "a=sendrecv"
+        lines += [f"m={kind} {own[kind][0].split()[1]} {proto} {' '.join(formats)}",
+                  own[kind][1], *mine, "a=setup:active", "a=rtcp-mux", direction, *codecs]
+    return "\r\n".join(line for line in lines if line).encode() + b"\r\n"
+
+
+class Incoming:
+    """The called side of a dialog."""
+
+    def __init__(self, wic, seconds=10.0):
+        self.wic = wic
+        self.invite = wic.wait(lambda m: m.method == "INVITE" and not m.is_response
+                               and not tag_of(m.get("To")), seconds)
+        self.tag, self.cseq = token(), 0
+
+    def ring(self):
+        self.wic.send(self.invite.reply(180, "Ringing", [("Contact", self.wic.contact)], tag=self.tag))
+
+    def accept(self, body=None, request=None):
+        """200, and wait for the ACK; also for an INVITE within the call."""
+        request = request or self.invite
+        self.wic.send(request.reply(200, "OK", [
+            ("Contact", self.wic.contact), ("Content-Type", "application/sdp"),
+            ("Allow", "INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS")],
+            body if body is not None else browser_answer(request.body), tag=self.tag))
+        self.wic.wait(lambda m: m.method == "ACK" and m.get("Call-ID") == request.get("Call-ID"))
+
+    def refuse(self, status=486, phrase="Busy Here"):
+        self.wic.send(self.invite.reply(status, phrase, tag=self.tag))
+
+    def accept_next(self, body=None):
+        """The next INVITE within the call."""
+        again = self.wic.wait(lambda m: m.method == "INVITE" and not m.is_response and tag_of(m.get("To")))
+        self.accept(body, again)
+        return again
+
+    def bye(self, seconds=8.0):
+        self.cseq += 1
+        routes = [r for v in self.invite.all("Record-Route") for r in split_list(v)]
+        return self.wic.final(self.wic.request(
+            "BYE", uri_of(self.invite.get("Contact")), to=uri_of(self.invite.get("From")),
+            from_=uri_of(self.invite.get("To")), call_id=self.invite.get("Call-ID"), cseq=self.cseq,
+            tag=self.tag, to_tag=tag_of(self.invite.get("From")), routes=routes), seconds)
+
+    wait_bye = Call.wait_bye
+
+    @property
+    def call_id(self):
+        return self.invite.get("Call-ID")

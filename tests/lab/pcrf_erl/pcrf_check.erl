@@ -209,7 +209,7 @@ ends(Text, Direction, Proto, {From, FromPort}, {To, ToPort}, Ue) ->
     Bad = [Why || {true, Why} <- [
         {address(From) =:= none, "a source that is no address"},
         {address(To) =:= none, "a destination that is no address"},
-        {address(Mine) =/= none andalso address(Mine) =/= Ue, "the UE's end is not the UE"},
+        {address(Mine) =/= none andalso not within(Ue, Mine), "the UE's end is not the UE"},
         {wrong(FromPort) orelse wrong(ToPort), "a port that cannot be"},
         {ToPort =:= "" andalso Proto =/= "6", "a destination without a port"},
         {Proto =/= "ip" andalso list_to_integer(Proto) > 255, "a protocol that cannot be"}]],
@@ -223,6 +223,16 @@ address(Text) ->
     case inet:parse_strict_address(Host) of
         {ok, Address} when Address =/= {0, 0, 0, 0}, Address =/= {0, 0, 0, 0, 0, 0, 0, 0} -> Address;
         _ -> none
+    end.
+
+%% An IPv6 UE may stand for its prefix (TS 29.213 6.2).
+within(Ue, Text) ->
+    case string:split(Text, "/") of
+        [Host, "64"] when tuple_size(Ue) =:= 8 ->
+            lists:sublist(tuple_to_list(address(Host)), 4) =:= lists:sublist(tuple_to_list(Ue), 4);
+        [Host, "32"] -> address(Host) =:= Ue;
+        [Host] -> address(Host) =:= Ue;
+        _ -> false
     end.
 
 wrong("") -> false;
