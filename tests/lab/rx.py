@@ -11,7 +11,7 @@ sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "fault"))
 from epclab import addresses as a
 from epclab.build import build
-from epclab.checks import check_capture, check_leaks
+from epclab.checks import check_capture, check_leaks, check_rx, own_dictionary
 from epclab.diameter import RX, Client, avp, tgpp
 from epclab.lab import DEFAULT_VAR, Lab
 from epclab.pcrf import avp as value_of
@@ -50,7 +50,7 @@ def aar(client, *components, kind=0, session=None, ue=b"\x0a\0\0\1", without=(),
     avps = {263: avp(263, session or client.session()), 258: avp(258, RX), 264: client.origin(),
             283: avp(283, a.DOMAIN), 517: b"".join(components or (PLAIN,)),
             505: tgpp(505, "icid-1"), 8: avp(8, ue), 533: tgpp(533, kind, m=False)}
-    if kind:
+    if kind == 1:
         avps.pop(8)
     for code in without:
         avps.pop(code, None)
@@ -96,7 +96,7 @@ WRONG = {
         "uplink\noffer\nm=audio 1 RTP/AVP 0\na=fingerprint:sha-256 00")),), {}),
     "WebRTC information unasked": (5004, (component(flow(UP), avp(9002, [], 32473, m=False)),), {}),
     "an update of an unknown session": (5002, (), {"kind": 1}),
-    "restoration, which an AF does not do in an update": (5004, (), {"kind": 2}),
+    "restoration for a session that is not there": (5004, (), {"kind": 2}),
 }
 
 
@@ -171,6 +171,7 @@ class RxBench(Bench):
         other.ring()
         other.accept()
         equal(call.result().status, 200, "INVITE to the other WIC")
+        other.acked()
         return call, other
 
 
@@ -294,6 +295,7 @@ def video_comes_and_goes(bench):
         equal(answer.status, 200, f"re-INVITE ({answer.first})")
         call.wic.request("ACK", call.target, to=call.uri, call_id=call.call_id, cseq=call.cseq, tag=call.tag,
                          to_tag=call.to_tag, routes=call.routes)
+        other.acked()
     again(renumbered(whole, 7))
     more = expect(lambda: [m for m in bench.sent()[count:] if 2 in components(m)], 8, "no AAR with component 2")
     equal(member(components(more[0])[2], "Media-Type"), 1, "Media-Type of component 2")
@@ -315,6 +317,7 @@ def called(bench):
     call = Incoming(wic)
     call.ring()
     call.accept()
+    call.acked()
     expect(bench.lab.baresip.in_call, 5, "the phone was not in a call")
     found = bench.wait_sent(1)
     equal(value_of(found[0], "Subscription-Id", "Subscription-Id-Data"), wic.impu, "Subscription-Id")
@@ -446,10 +449,13 @@ def main():
                     and not lab.epcscf.alive():
                 lab.epcscf.stop()
                 lab.epcscf.start()
-        equal_status = lab.epcscf.stop()
-        run.run("the daemon ends well", equal, equal_status, 0, "exit status")
+        status = lab.epcscf.stop()
+        run.run("the daemon ends well", equal, status, 0, "exit status")
         lab.capture.stop()
+        own_dictionary(lab)
         run.run("every captured message decodes", check_capture, lab.capture.file, options.shards)
+        run.run("the capture holds what the PCRF recorded", check_rx, lab.capture.file, options.shards,
+                lab.pcrf.messages())
         run.run("nothing leaks", check_leaks, lab)
     finally:
         lab.stop()

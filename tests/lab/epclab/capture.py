@@ -29,7 +29,7 @@ class Capture(Component):
         return ports
 
     def prepare(self):
-        for file in (self.file, self.keys):
+        for file in (self.file, self.keys, os.path.join(self.dir, "lab.diameter.xml")):
             if os.path.exists(file):
                 os.unlink(file)
         # Chromium reads it by itself, the WICs in Python through wic.py.

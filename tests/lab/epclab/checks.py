@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from . import addresses as a
+from .epcscf import ROOT
 from .runner import check
 from .wait import LabError
 
@@ -40,8 +41,47 @@ def _decode_as(file, shards):
             for x in ("-d", f"{proto}.port=={p},sip")] + ["-d", f"tcp.port=={a.PCRF[1]},diameter", *tls]
 
 
+def _custom(file):
+    return os.path.splitext(file)[0] + ".diameter.xml"
+
+
+def _dissector(file):
+    """tshark, with our vendor's AVPs in the place of its empty Custom.xml if they lie beside the capture;
+    all else stays Wireshark's own opinion. It takes no other folder of dictionaries from root."""
+    if not os.path.exists(_custom(file)):
+        return ["tshark"]
+    return ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /usr/share/wireshark/diameter/Custom.xml && exec "$@"',
+            _custom(file), "tshark"]
+
+
+def own_dictionary(lab):
+    """Lay our vendor's AVPs beside the capture, for the checks of it."""
+    done = subprocess.run([lab.epcscf.find(os.path.join("admin", "epcscfctl")), "dict", "export", "wireshark",
+                           "--vendor", "32473", "--dir", os.path.join(ROOT, "dict")],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"epcscfctl dict export wireshark: {done.stderr.strip()[-300:]}")
+    with open(_custom(lab.capture.file), "w") as f:
+        f.write(done.stdout)
+
+
+def check_rx(file, shards, messages):
+    """As many Rx messages in the capture as the PCRF says that crossed, by command and direction."""
+    found, told = {}, {}
+    for row in _tshark(file, shards, "diameter and diameter.applicationId == 16777236", "diameter.cmd.code",
+                       "diameter.flags.request"):
+        for command, request in zip(row[0].split(), row[1].split()):
+            name = {"265": "AA", "275": "ST", "258": "RA", "274": "AS"}.get(command, command)
+            key = name + ("R" if request in ("1", "True") else "A")
+            found[key] = found.get(key, 0) + 1
+    for message in messages:
+        told[message["command"]] = told.get(message["command"], 0) + 1
+    print(f"    Rx in the capture: {found}", flush=True)
+    check(found == told, f"the capture holds {found}, the PCRF's record {told}")
+
+
 def _tshark(file, shards, display, *fields):
-    command = ["tshark", "-n", "-r", file, *_decode_as(file, shards), "-Y", display, "-T", "fields",
+    command = [*_dissector(file), "-n", "-r", file, *_decode_as(file, shards), "-Y", display, "-T", "fields",
                "-E", "separator=/t", "-E", "aggregator=/s", "-E", "occurrence=a"]
     for field in fields:
         command += ["-e", field]
@@ -54,7 +94,7 @@ def _tshark(file, shards, display, *fields):
 
 def _marks(file, shards):
     """[(frame, protocol: text)] of every malformed or expert mark of a warning or worse."""
-    done = subprocess.run(["tshark", "-n", "-r", file, *_decode_as(file, shards), "-q", "-z",
+    done = subprocess.run([*_dissector(file), "-n", "-r", file, *_decode_as(file, shards), "-q", "-z",
                            # Cx is between the lab's own peers; Kamailio's has an AVP of its own.
                            "expert,warn,sip or sdp or (diameter and not ip.addr == "
                            f"{a.HSS[0]})"], stdin=subprocess.DEVNULL, capture_output=True, text=True)

@@ -46,8 +46,9 @@ def parse(data):
 class Client:
     _ids = itertools.count(1)
 
-    def __init__(self, address=a.PCRF, host="af.ims.test", realm=a.DOMAIN):
-        self.host, self.realm = host, realm
+    def __init__(self, address=a.PCRF, realm=a.DOMAIN):
+        # A name of its own: a peer that comes back has to prove itself with watchdogs first.
+        self.host, self.realm = f"af{next(self._ids)}.{realm}", realm
         self.socket = socket.create_connection(address, 3)
         self.socket.settimeout(5)
         code, _ = self.request(257, 0, [

@@ -431,13 +431,15 @@ class Incoming:
         self.wic.send(self.invite.reply(180, "Ringing", [("Contact", self.wic.contact)], tag=self.tag))
 
     def accept(self, body=None, request=None):
-        """200, and wait for the ACK; also for an INVITE within the call."""
+        """200, also to an INVITE within the call; see acked()."""
         request = request or self.invite
         self.wic.send(request.reply(200, "OK", [
             ("Contact", self.wic.contact), ("Content-Type", "application/sdp"),
             ("Allow", "INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS")],
             body if body is not None else browser_answer(request.body), tag=self.tag))
-        self.wic.wait(lambda m: m.method == "ACK" and m.get("Call-ID") == request.get("Call-ID"))
+
+    def acked(self):
+        self.wic.wait(lambda m: m.method == "ACK" and m.get("Call-ID") == self.call_id)
 
     def refuse(self, status=486, phrase="Busy Here"):
         self.wic.send(self.invite.reply(status, phrase, tag=self.tag))

@@ -36,6 +36,8 @@ main([File]) ->
 listen() ->
     {ok, Ref} = diameter:add_transport(?SERVICE, {listen, [
         {transport_module, diameter_tcp},
+        %% A peer that comes back is taken at once (RFC 3539 would have three watchdogs first).
+        {watchdog_timer, 6000}, {watchdog_config, [{okay, 0}]},
         {transport_config, [{ip, config(ip)}, {port, config(port)}, {reuseaddr, true}]}]}),
     ets:insert(config, {transport, Ref}).
 

@@ -27,8 +27,6 @@ initial(Avps, Options) ->
          || not maps:is_key('Media-Component-Description', Avps)]
      ++ [fault(?INVALID_VALUE, "a signalling session with other components", [])
          || Signalling, maps:size(maps:get(components, Session)) > 1]
-     ++ [fault(?MISSING, "a call without AF-Charging-Identifier", [])
-         || not Signalling, maps:get(icid, Empty) =:= none]
      ++ Faults}.
 
 update(#{icid := Icid, ue := Ue} = Session0, Avps, Options) ->
