@@ -513,6 +513,32 @@ static void cmd_rx(void *arg, const char *const *argv, size_t argc, struct epc_a
     start_question(arg, reply, &q);
 }
 
+/* ---- record ------------------------------------------------------------------------------------------- */
+
+/* record | record off | record [--base] FILE */
+static void cmd_record(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
+{
+    static const char usage[] = "usage: record [--base] FILE | record off | record\n"
+                                "The file holds every Rx message in clear, with the users' identities and addresses;\n"
+                                "--base: CER, DWR and DPR too.\n";
+    const struct epc_fleet *f = arg;
+    struct epc_buf text = {0};
+    bool base = argc == 3 && strcmp(argv[1], "--base") == 0, ok = true;
+    if (!f->diameter)
+        epc_buf_adds(&text, "policy.mode is off: there is nothing to record\n");
+    else if (argc == 1)
+        epc_diameter_record_print(f->diameter, &text);
+    else if ((argc != 2 && !base) || argv[argc - 1][0] == '-')
+        epc_buf_adds(&text, usage);
+    else {
+        const char *file = argv[argc - 1];
+        ok = epc_diameter_record(f->diameter, strcmp(file, "off") == 0 ? NULL : file, base, &text) == EPC_OK;
+    }
+    ok = ok && text.p && epc_str_starts(epc_str_c(text.p), "record=");
+    epc_admin_answer(reply, ok, text.p ? text.p : "out of memory\n", text.p ? text.n : 14);
+    epc_buf_free(&text);
+}
+
 enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *fleet)
 {
     static const struct {
@@ -523,6 +549,7 @@ enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *
         {"registrations", "who is registered, on which flow, and the subscriptions to that", cmd_registrations},
         {"sessions", "calls and their state", cmd_sessions},
         {"revoke", "IMPI, or --wwsf ID: end registrations and calls, refuse older tokens", cmd_revoke},
+        {"record", "[--base] FILE | off: every Rx message into a file, in clear", cmd_record},
         {"rx", "sessions | show ID | explain ID: Rx sessions, their messages, and why", cmd_rx},
         {"reload", "fetch the keys of the tokens' issuers again", cmd_reload},
     };

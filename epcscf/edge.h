@@ -44,7 +44,7 @@ struct epc_fleet {
     struct epc_shard *const *shards;
     struct epc_edge *const *edges;
     size_t n;
-    const struct epc_diameter *diameter; /**< NULL: policy is off */
+    struct epc_diameter *diameter; /**< NULL: policy is off */
 };
 
 /** Control commands that go to every shard: flows, registrations, sessions, revoke, reload, rx. @p fleet borrowed

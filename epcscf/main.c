@@ -377,6 +377,7 @@ static void reload(struct node *n, struct logs *logs)
 {
     if (!open_logs(n->cfg, logs))
         epc_log(EPC_LOG_ERROR, "main", "event=log-not-reopened");
+    epc_diameter_record_reopen(n->diameter);
     for (size_t i = 0; i < n->n_shards; i++)
         if (epc_shard_post(n->shards[i], reload_edge, n) != EPC_OK)
             epc_log(EPC_LOG_WARN, "main", "event=reload-not-posted shard=%zu", i);

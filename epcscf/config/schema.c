@@ -410,6 +410,9 @@ static const struct cfg_key main_keys[] = {
              "these is connected"},
     {"policy.journal_file", CFG_FILE_MADE, AT(policy.journal_file), .def_note = "none",
      .help = "Rx sessions that PCRFs hold; after a crash the next start closes them there"},
+    {"policy.record_file", CFG_FILE_MADE, AT(policy.record_file), .def_note = "none",
+     .help = "every Rx message as a line of JSON, with the users' identities and addresses in clear; "
+             "`epcscfctl record` switches it at run time, `epcscfctl replay` reads it"},
     {"policy.af_application_id", CFG_STRING, AT(policy.af_application_id),
      .def = "urn:urn-7:3gpp-service.ims.icsi.mmtel", .help = "AF-Application-Identifier"},
     {"policy.audio_bw_bps", CFG_U32, AT(policy.audio_bw_bps), .min = 1000, .max = 1000000000,

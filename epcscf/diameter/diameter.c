@@ -5,6 +5,7 @@
 #include "rx.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@ struct epc_diameter {
     struct epc_rx_host host;
     struct epc_cfg_policy *cfg; /* own copy */
     const struct epc_rx_ext *ext;
+    pthread_mutex_t record_lock;
+    struct epc_recorder *recorder; /* NULL: off */
 };
 
 /* libfdcore is one per process, and its extension finds us by a symbol: this is what it finds. */
@@ -47,6 +50,8 @@ static enum epc_err configure(struct epc_diameter *d, const char *file)
 static enum epc_err run(struct epc_diameter *d, const char *file)
 {
     enum epc_err e = configure(d, file);
+    if (!e && d->cfg->record_file)
+        e = epc_recorder_start(&d->recorder, d->cfg->record_file, false, d->cfg->webrtc_vendor, NULL);
     if (e)
         return e;
     if (fd_core_start() || fd_core_waitstartcomplete())
@@ -68,6 +73,8 @@ static void shut_down(void)
 
 static void diameter_free(struct epc_diameter *d)
 {
+    epc_recorder_stop(d->recorder);
+    pthread_mutex_destroy(&d->record_lock);
     epc_settings_free(d->cfg);
     free(d);
 }
@@ -77,6 +84,7 @@ static struct epc_diameter *diameter_new(const struct epc_cfg_policy *cfg)
     struct epc_diameter *d = calloc(1, sizeof *d);
     if (!d)
         return NULL;
+    pthread_mutex_init(&d->record_lock, NULL);
     d->cfg = epc_settings_copy(cfg);
     if (!d->cfg) {
         diameter_free(d);
@@ -133,6 +141,8 @@ void epc_diameter_stop(struct epc_diameter *d)
         return;
     d->ext->stop(); /* while the peers are still there to hear the STRs */
     shut_down();    /* DPR, then the end of its threads */
+    epc_recorder_stop(d->recorder);
+    d->recorder = NULL;
     epc_log(EPC_LOG_INFO, "diameter", "event=stopped");
     current = NULL;
     diameter_free(d);
@@ -167,4 +177,44 @@ void epc_diameter_history(const struct epc_diameter *d, struct epc_shard *sh, co
 void epc_diameter_print_peers(const struct epc_diameter *d, FILE *out)
 {
     d->ext->print_peers(out);
+}
+
+/* ---- recording ---------------------------------------------------------------------------------------- */
+
+enum epc_err epc_diameter_record(struct epc_diameter *d, const char *file, bool base, struct epc_buf *say)
+{
+    struct epc_recorder *next = NULL;
+    enum epc_err e = EPC_OK;
+    if (file && file[0] != '/') {
+        if (say)
+            epc_buf_printf(say, "%s: an absolute path is needed, the daemon's folder is not yours\n", file);
+        return EPC_EINVAL;
+    }
+    pthread_mutex_lock(&d->record_lock);
+    if (file)
+        e = epc_recorder_start(&next, file, base, d->cfg->webrtc_vendor, say);
+    if (e == EPC_OK) {
+        epc_recorder_stop(d->recorder);
+        d->recorder = next;
+        if (say)
+            epc_recorder_print(next, say);
+    }
+    pthread_mutex_unlock(&d->record_lock);
+    return e;
+}
+
+void epc_diameter_record_print(struct epc_diameter *d, struct epc_buf *out)
+{
+    pthread_mutex_lock(&d->record_lock);
+    epc_recorder_print(d->recorder, out);
+    pthread_mutex_unlock(&d->record_lock);
+}
+
+void epc_diameter_record_reopen(struct epc_diameter *d)
+{
+    if (!d)
+        return;
+    pthread_mutex_lock(&d->record_lock);
+    epc_recorder_reopen(d->recorder);
+    pthread_mutex_unlock(&d->record_lock);
 }

@@ -28,6 +28,23 @@ void epc_diameter_print_states(const struct epc_diameter *d, FILE *out);
  *  thread; never waits. */
 void epc_diameter_print_peers(const struct epc_diameter *d, FILE *out);
 
+/* ---- recording (epcscfctl record) ---- */
+
+/** Write every Rx message that comes or goes to @p file, one JSON object a line (epcscf/avp/avp.h,
+ *  epc_msg_to_json()); the file is made with rights 0600 and moved to FILE.1 at 64 MiB. It holds what the
+ *  messages hold: identities, addresses and service information of users, whatever log.identities says.
+ *  Off costs nothing; on, freeDiameter's threads copy each message into a queue (4096 messages, 16 MiB;
+ *  what finds no room is counted as rx_record_lost).
+ *  @param file absolute; NULL = off. @param base the base protocol's messages too (CER, DWR, DPR).
+ *  @param say what came of it, for people; NULL allowed.
+ *  @return EPC_OK, EPC_EIO (the file, the dictionaries), EPC_EINVAL (not absolute), EPC_ENOMEM; on failure
+ *          nothing has changed. Any thread but a call shard's: it opens files and waits for the writer. */
+enum epc_err epc_diameter_record(struct epc_diameter *d, const char *file, bool base, struct epc_buf *say) EPC_MUST_CHECK;
+/** Is there a record, where, how many messages. Any thread. */
+void epc_diameter_record_print(struct epc_diameter *d, struct epc_buf *out);
+/** After a rotation of log files. NULL-safe. Any thread. */
+void epc_diameter_record_reopen(struct epc_diameter *d);
+
 /* ---- what is remembered of Rx sessions (epcscfctl rx) ---- */
 
 /** False: policy.history_sessions is 0. Any thread. */

@@ -21,6 +21,15 @@ enum epc_err epc_endpoints_complete(const char *file) EPC_MUST_CHECK;
 /** One ListenOn value of a line of configuration. @return false: the line has none. */
 bool epc_endpoints_parse_line(const char *line, char *out, size_t cap);
 
+/** record.c: messages into a file, as lines of JSON. Any thread, one call at a time.
+ *  @param why a sentence when it fails; NULL allowed. @return EPC_OK, EPC_EIO (logged), EPC_ENOMEM */
+struct epc_recorder;
+enum epc_err epc_recorder_start(struct epc_recorder **out, const char *file, bool base, uint32_t webrtc_vendor,
+                                struct epc_buf *why) EPC_MUST_CHECK;
+void epc_recorder_stop(struct epc_recorder *r); /**< NULL-safe; writes what is queued first */
+void epc_recorder_reopen(struct epc_recorder *r); /**< NULL-safe */
+void epc_recorder_print(const struct epc_recorder *r, struct epc_buf *out); /**< NULL: off */
+
 /** settings.c. @return NULL: out of memory */
 struct epc_cfg_policy *epc_settings_copy(const struct epc_cfg_policy *from);
 void epc_settings_free(struct epc_cfg_policy *c); /**< NULL-safe */

@@ -121,7 +121,7 @@ static void every_kind_of_value(void **state)
              "  history_sessions: 0,\n"
              "  specific_actions: [loss_of_bearer, plmn_change, credit_back], access_time_zone: true,\n"
              "  profiles: [{name: own, logout_only: true, media_types: [audio, other], omit: [Codec-Data]}],\n"
-             "  journal_file: rx.journal, peers: [{host: p1.ims.test, priority: 1},\n"
+             "  journal_file: rx.journal, record_file: rx.jsonl, peers: [{host: p1.ims.test, priority: 1},\n"
              "  {host: p2.ims.test, realm: other.test, profile: open5gs}],\n"
              "  codec_bw: [{codec: opus, bps: 48000}], bundle: merge, turn_servers: ['192.0.2.9:443/tcp'],\n"
              "  profile: own, access: [{network: 10.0.0.0/8, mode: optional, ip_domain_id: a}]}\n"
@@ -151,6 +151,7 @@ static void every_kind_of_value(void **state)
     assert_int_equal(c->policy.failover_ms, 400);
     assert_int_equal(c->policy.history_sessions, 0);
     assert_string_equal(c->policy.journal_file, "conf/rx.journal");
+    assert_string_equal(c->policy.record_file, "conf/rx.jsonl");
     assert_int_equal(c->policy.n_peers, 2);
     assert_string_equal(c->policy.peers[0].host, "p1.ims.test");
     assert_int_equal(c->policy.peers[0].priority, 1);
