@@ -211,11 +211,17 @@ static struct rx_exchange *concerned(struct rx_history *hist, struct rx_record *
     return rx_exchange_new(hist, rec, RX_REMARK);
 }
 
-static void nothing_new(struct epc_policy_session *h)
+/* Also when a profile leaves out everything: `why` tells. */
+static void nothing_new(struct rx_history *hist, const struct epc_policy_session *h)
 {
-    if (h->record && h->record->assoc)
-        rx_history_remark(h->record->assoc, "Nothing to tell: the PCRF knows all of it already, or its profile "
-                                            "leaves all of it out. No message was sent.");
+    const struct rx_assoc *a = h->record ? h->record->assoc : NULL;
+    struct rx_exchange *x = a ? rx_exchange_new(hist, h->record, RX_REMARK) : NULL;
+    if (!x)
+        return;
+    rx_exchange_text(hist, h->record, x, &x->words,
+                     "No message was sent: the PCRF knows all of it already, or its profile leaves all of it out.");
+    if (a->telling && a->telling->why && !newest_aar(h->record))
+        rx_exchange_text(hist, h->record, x, &x->why, a->telling->why);
 }
 
 void rx_history_concluded(struct epc_policy_session *h, const struct epc_policy_result *r)
@@ -225,7 +231,7 @@ void rx_history_concluded(struct epc_policy_session *h, const struct epc_policy_
         return;
     if (r->outcome == EPC_POLICY_GRANTED) {
         if (!r->code)
-            nothing_new(h);
+            nothing_new(hist, h);
         return;
     }
     struct rx_record *rec = h->record;

@@ -1,5 +1,5 @@
 /* The history told: as text for people, or as JSON, an object a line for each session. */
-#include "rx_history.h"
+#include "rx_history_tell.h"
 
 #include "diameter/diameter.h"
 
@@ -10,7 +10,7 @@
 
 /* ---- pieces ------------------------------------------------------------------------------------------ */
 
-static void put_time(struct epc_buf *b, uint64_t wall_ms)
+void rx_tell_time(struct epc_buf *b, uint64_t wall_ms)
 {
     time_t s = (time_t)(wall_ms / 1000);
     struct tm tm;
@@ -49,12 +49,12 @@ static void put_member(struct epc_buf *b, const char *name, const char *text)
 static void put_time_member(struct epc_buf *b, const char *name, uint64_t wall_ms)
 {
     epc_buf_printf(b, ",\"%s\":\"", name);
-    put_time(b, wall_ms);
+    rx_tell_time(b, wall_ms);
     epc_buf_adds(b, "\"");
 }
 
 /* Lines of @p text, each behind @p indent. */
-static void put_lines(struct epc_buf *b, const char *indent, const char *text)
+void rx_tell_lines(struct epc_buf *b, const char *indent, const char *text)
 {
     struct epc_str rest = epc_str_c(text);
     while (rest.n) {
@@ -63,14 +63,14 @@ static void put_lines(struct epc_buf *b, const char *indent, const char *text)
     }
 }
 
-static const char *or_dash(const char *text)
+const char *rx_or_dash(const char *text)
 {
     return text && text[0] ? text : "-";
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------ */
 
-static struct msg *decode(const uint8_t *wire, size_t n)
+struct msg *rx_decode(const uint8_t *wire, size_t n)
 {
     struct msg *m = NULL;
     uint8_t *copy = wire ? malloc(n) : NULL;
@@ -85,16 +85,7 @@ static struct msg *decode(const uint8_t *wire, size_t n)
     return m;
 }
 
-/* One AVP of a message, for both forms. */
-struct item {
-    struct avp *avp;
-    struct avp_hdr *hdr;
-    struct dict_object *model;
-    struct dict_avp_data data;
-    bool grouped;
-};
-
-static bool first_item(msg_or_avp *parent, struct item *it)
+bool rx_first_item(msg_or_avp *parent, struct rx_item *it)
 {
     struct avp *a = NULL;
     if (fd_msg_browse(parent, MSG_BRW_FIRST_CHILD, &a, NULL))
@@ -103,7 +94,7 @@ static bool first_item(msg_or_avp *parent, struct item *it)
     return a != NULL;
 }
 
-static bool next_item(struct item *it)
+bool rx_next_item(struct rx_item *it)
 {
     struct avp *a = NULL;
     if (fd_msg_browse(it->avp, MSG_BRW_NEXT, &a, NULL))
@@ -112,7 +103,7 @@ static bool next_item(struct item *it)
     return a != NULL;
 }
 
-static bool read_item(struct item *it)
+bool rx_read_item(struct rx_item *it)
 {
     it->model = NULL;
     it->data = (struct dict_avp_data){.avp_basetype = AVP_TYPE_OCTETSTRING};
@@ -125,7 +116,7 @@ static bool read_item(struct item *it)
 }
 
 /* Codec-Data is lines of SDP: shown as such. */
-static bool put_sdp(struct epc_buf *b, const struct item *it, const char *indent)
+static bool put_sdp(struct epc_buf *b, const struct rx_item *it, const char *indent)
 {
     const union avp_value *v = it->hdr->avp_value;
     if (it->hdr->avp_code != 524 || !v || !memchr(v->os.data, '\n', v->os.len))
@@ -134,22 +125,22 @@ static bool put_sdp(struct epc_buf *b, const struct item *it, const char *indent
     epc_buf_add(&text, v->os.data, v->os.len);
     epc_buf_adds(b, "\n");
     if (text.p)
-        put_lines(b, indent, text.p);
+        rx_tell_lines(b, indent, text.p);
     epc_buf_free(&text);
     return true;
 }
 
-static void put_tree(struct epc_buf *b, msg_or_avp *parent, unsigned depth)
+void rx_tell_tree(struct epc_buf *b, msg_or_avp *parent, unsigned depth)
 {
-    struct item it;
+    struct rx_item it;
     char indent[64];
-    for (bool more = first_item(parent, &it); more && read_item(&it); more = next_item(&it)) {
+    for (bool more = rx_first_item(parent, &it); more && rx_read_item(&it); more = rx_next_item(&it)) {
         snprintf(indent, sizeof indent, "%*s", (int)(depth < 20 ? 2 * depth : 40), "");
         epc_buf_adds(b, indent);
         rx_avp_name(b, it.hdr, &it.data);
         if (it.grouped) {
             epc_buf_adds(b, "\n");
-            put_tree(b, it.avp, depth + 1);
+            rx_tell_tree(b, it.avp, depth + 1);
             continue;
         }
         epc_buf_adds(b, it.hdr->avp_value ? " = " : " (not decoded)");
@@ -164,10 +155,10 @@ static void put_tree(struct epc_buf *b, msg_or_avp *parent, unsigned depth)
 /* [{"name":..., "code":..., "vendor":..., "value": text or array}] */
 static void put_json_tree(struct epc_buf *b, msg_or_avp *parent)
 {
-    struct item it;
+    struct rx_item it;
     epc_buf_adds(b, "[");
     bool first = true;
-    for (bool more = first_item(parent, &it); more && read_item(&it); more = next_item(&it)) {
+    for (bool more = rx_first_item(parent, &it); more && rx_read_item(&it); more = rx_next_item(&it)) {
         struct epc_buf text = {0};
         rx_avp_name(&text, it.hdr, &it.data);
         epc_buf_printf(b, "%s{\"name\":", first ? "" : ",");
@@ -190,7 +181,7 @@ static void put_json_tree(struct epc_buf *b, msg_or_avp *parent)
 
 static void put_message(struct epc_buf *b, bool json, const uint8_t *wire, size_t n)
 {
-    struct msg *m = decode(wire, n);
+    struct msg *m = rx_decode(wire, n);
     struct epc_buf text = {0};
     if (!m) {
         epc_buf_adds(b, json ? "null" : "    (not kept)\n");
@@ -199,7 +190,7 @@ static void put_message(struct epc_buf *b, bool json, const uint8_t *wire, size_
     if (json)
         put_json_tree(&text, m);
     else
-        put_tree(&text, m, 2);
+        rx_tell_tree(&text, m, 2);
     if (text.p)
         epc_mask_secrets(b, text.p, text.n);
     epc_buf_free(&text);
@@ -208,13 +199,13 @@ static void put_message(struct epc_buf *b, bool json, const uint8_t *wire, size_
 
 /* ---- one session ------------------------------------------------------------------------------------------ */
 
-static const char *state_of(const struct rx_record *r)
+const char *rx_record_state(const struct rx_record *r)
 {
     const struct rx_assoc *a = r->assoc;
     return a ? rx_state_name(a->state) : r->session_id ? "Ended" : "Not-Sent";
 }
 
-static const char *pcrf_of(const struct rx_record *r)
+const char *rx_record_pcrf(const struct rx_record *r)
 {
     const struct rx_assoc *a = r->assoc;
     if (a && a->peer_host)
@@ -234,9 +225,9 @@ static uint64_t age_s(const struct rx_record *r)
 static void put_line(struct epc_buf *b, const struct rx_record *r)
 {
     epc_buf_printf(b, "session=%s call=%s impu=%s ue=%s%s state=%s pcrf=%s age_s=%" PRIu64 " last=\"%s\"\n",
-                   or_dash(r->session_id), or_dash(r->call_id), or_dash(r->impu), or_dash(r->ue),
-                   r->signalling ? " signalling" : "", state_of(r), or_dash(pcrf_of(r)), age_s(r),
-                   or_dash(r->last));
+                   rx_or_dash(r->session_id), rx_or_dash(r->call_id), rx_or_dash(r->impu), rx_or_dash(r->ue),
+                   r->signalling ? " signalling" : "", rx_record_state(r), rx_or_dash(rx_record_pcrf(r)), age_s(r),
+                   rx_or_dash(r->last));
 }
 
 static void put_json_head(struct epc_buf *b, const struct rx_record *r)
@@ -246,8 +237,8 @@ static void put_json_head(struct epc_buf *b, const struct rx_record *r)
     put_member(b, "call_id", r->call_id);
     put_member(b, "impu", r->impu);
     put_member(b, "ue", r->ue[0] ? r->ue : NULL);
-    put_member(b, "state", state_of(r));
-    put_member(b, "pcrf", pcrf_of(r));
+    put_member(b, "state", rx_record_state(r));
+    put_member(b, "pcrf", rx_record_pcrf(r));
     put_member(b, "last", r->last);
     epc_buf_printf(b, ",\"signalling\":%s,\"age_s\":%" PRIu64, r->signalling ? "true" : "false", age_s(r));
     put_time_member(b, "opened", r->opened_wall_ms);
@@ -269,26 +260,26 @@ static void put_duration(struct epc_buf *b, const struct rx_exchange *x)
 static void show_exchange(struct epc_buf *b, const struct rx_exchange *x, size_t i)
 {
     epc_buf_printf(b, "%zu. ", i);
-    put_time(b, x->wall_ms);
+    rx_tell_time(b, x->wall_ms);
     epc_buf_printf(b, " %s", kind_name(x));
     if (x->kind == RX_REMARK || x->kind == RX_SIP) {
         epc_buf_printf(b, "%s%s\n", x->result ? " " : "", x->result ? x->result : "");
-        put_lines(b, "    ", or_dash(x->words));
+        rx_tell_lines(b, "    ", rx_or_dash(x->words));
         return;
     }
     bool ours = x->kind == RX_SENT;
-    epc_buf_printf(b, " %s %s", ours ? "to" : "from", or_dash(x->peer));
+    epc_buf_printf(b, " %s %s", ours ? "to" : "from", rx_or_dash(x->peer));
     put_duration(b, x);
     epc_buf_printf(b, " %s\n", x->result ? x->result : "(no answer yet)");
     if (x->tried)
-        put_lines(b, "  ", x->tried);
+        rx_tell_lines(b, "  ", x->tried);
     epc_buf_printf(b, "  %s:\n", ours ? "sent" : "received");
     put_message(b, false, x->request, x->request_n);
     if (ours && x->answer) {
         epc_buf_printf(b, "  %s:\n", "came back");
         put_message(b, false, x->answer, x->answer_n);
     } else if (!ours)
-        epc_buf_printf(b, "  answered: %s\n", or_dash(x->result));
+        epc_buf_printf(b, "  answered: %s\n", rx_or_dash(x->result));
 }
 
 static void show(struct epc_buf *b, const struct rx_record *r)
@@ -341,111 +332,6 @@ static void json_session(struct epc_buf *b, const struct rx_record *r)
     epc_buf_adds(b, "]}\n");
 }
 
-/* ---- explain ------------------------------------------------------------------------------------------------ */
-
-static void explain_aar(struct epc_buf *b, const struct rx_exchange *x)
-{
-    epc_buf_printf(b, "%s went to %s", x->initial ? "AAR that opens the session" : "AAR that updates it",
-                   or_dash(x->peer));
-    if (x->why) {
-        epc_buf_adds(b, "; its content came from:\n");
-        put_lines(b, "    ", x->why);
-    } else
-        epc_buf_adds(b, ".\n");
-}
-
-static void explain_request(struct epc_buf *b, const struct rx_exchange *x)
-{
-    if (x->command == RX_CC_AA)
-        explain_aar(b, x);
-    else
-        epc_buf_printf(b, "STR, which ends the session at the PCRF, went to %s.\n", or_dash(x->peer));
-    if (x->tried) {
-        epc_buf_adds(b, "  It was tried at:\n");
-        put_lines(b, "    ", x->tried);
-    }
-    if (!x->result)
-        epc_buf_adds(b, "  No answer yet.\n");
-    else
-        epc_buf_printf(b, "  Result after %" PRIu64 " ms: %s\n", x->done_ms - x->at_ms, x->result);
-    if (x->late)
-        epc_buf_adds(b, "  The answer came too late: SIP had gone on without it.\n");
-    if (x->words)
-        put_lines(b, "    ", x->words);
-}
-
-/* What a RAR is about: the AVPs beside those that every message has. */
-static void put_push_content(struct epc_buf *b, const struct rx_exchange *x)
-{
-    static const uint32_t common[] = {263, 264, 296, 283, 293, 258, 278, 282, 284};
-    struct msg *m = decode(x->request, x->request_n);
-    struct item it;
-    if (!m)
-        return;
-    for (bool more = first_item(m, &it); more && read_item(&it); more = next_item(&it)) {
-        bool plain = !(it.hdr->avp_flags & AVP_FLAG_VENDOR), skip = false;
-        for (size_t i = 0; plain && i < EPC_ARRAY_LEN(common); i++)
-            skip = skip || common[i] == it.hdr->avp_code;
-        if (skip)
-            continue;
-        epc_buf_adds(b, "    ");
-        rx_avp_name(b, it.hdr, &it.data);
-        if (it.grouped) {
-            epc_buf_adds(b, "\n");
-            put_tree(b, it.avp, 3);
-            continue;
-        }
-        epc_buf_adds(b, " = ");
-        rx_avp_value(b, it.avp, it.model, it.data.avp_basetype);
-        epc_buf_adds(b, "\n");
-    }
-    fd_msg_free(m);
-}
-
-static void explain_exchange(struct epc_buf *b, const struct rx_exchange *x)
-{
-    put_time(b, x->wall_ms);
-    epc_buf_adds(b, "  ");
-    switch (x->kind) {
-    case RX_SENT:
-        explain_request(b, x);
-        return;
-    case RX_PUSHED:
-        epc_buf_printf(b, "%s came from %s and was answered %s.\n",
-                       x->command == RX_CC_AS ? "ASR, by which the PCRF ends the session," : "RAR",
-                       or_dash(x->peer), or_dash(x->result));
-        put_push_content(b, x);
-        return;
-    case RX_SIP:
-        epc_buf_printf(b, "SIP: %s\n", or_dash(x->words));
-        return;
-    case RX_REMARK:
-        epc_buf_printf(b, "%s\n", x->result ? x->result : "");
-        put_lines(b, "    ", or_dash(x->words));
-        return;
-    }
-}
-
-static void explain(struct epc_buf *b, const struct rx_record *r)
-{
-    epc_buf_printf(b, "%s %s of %s", r->signalling ? "AF signalling session" : "Call", or_dash(r->call_id),
-                   or_dash(r->impu));
-    epc_buf_printf(b, ", UE at %s\n", or_dash(r->ue));
-    if (r->session_id)
-        epc_buf_printf(b, "Rx session %s with PCRF %s: %s\n", r->session_id, or_dash(pcrf_of(r)), state_of(r));
-    else
-        epc_buf_adds(b, "No Rx session: nothing was sent.\n");
-    size_t i = 0;
-    for (const struct rx_exchange *x = r->exchange; x; x = x->next) {
-        explain_exchange(b, x);
-        if (++i == 1 && r->dropped)
-            epc_buf_printf(b, "(%zu steps after it are not kept)\n", r->dropped);
-    }
-    if (!r->exchange && r->dropped)
-        epc_buf_printf(b, "(%zu steps are not kept: too many live sessions for policy.history_sessions)\n",
-                       r->dropped);
-}
-
 /* ---- who is meant ------------------------------------------------------------------------------------------- */
 
 struct query {
@@ -492,7 +378,7 @@ static void tell_one(const struct query *q, const struct rx_record *r, struct ep
     else {
         if (found->told)
             epc_buf_adds(out, "\n");
-        (ask->what == EPC_RX_SHOW ? show : explain)(out, r);
+        (ask->what == EPC_RX_SHOW ? show : rx_tell_explanation)(out, r);
     }
     found->told++;
 }

@@ -315,7 +315,9 @@ def rx_sessions_of_a_call(bench):
     equal(call.bye().status, 200, "BYE")
     expect(lambda: call.call_id not in ctl("rx", "sessions")[1], 5, "the session is still listed")
     check(f"call={call.call_id} " in ctl("rx", "sessions", "--ended")[1], "the ended session is not listed")
-    bench.explained(call, "AAR that opens the session", "SUCCESS", "STR", "SUCCESS")
+    bench.explained(call, "AAR that opens the session", "Framed-IP-Address=127.0.0.1 <- source address", "component 1:",
+                    "Media-Type=AUDIO <- uplink \"m=audio", "Max-Requested-Bandwidth-UL=.* <- .*policy.audio_bw_bps",
+                    "Flow-Description=\"permit in 17 .*gateway", "SUCCESS", "STR", "SUCCESS")
 
     status, text = ctl("rx", "explain", "nobody")
     check(status == 1 and "no Rx session has the" in text and "rx sessions --all" in text, f"unknown: {text}")

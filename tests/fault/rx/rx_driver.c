@@ -91,7 +91,7 @@ static void do_ask(struct epc_shard *sh, void *arg)
         .number = 1, .status = EPC_FLOW_STATUS_NONE,
         .uplink = "permit in 17 from 10.45.0.2 to 198.51.100.20 40000",
         .downlink = "permit out 17 from 198.51.100.20 to 10.45.0.2 50000"};
-    info->why = strdup("m-line 1, audio: Max-Requested-Bandwidth from policy.audio_bw_bps");
+    info->why = strdup("- Service-Info-Status=FINAL <- offer and answer\n1 Media-Type=AUDIO <- \"m=audio\"\n");
     c->asked_ms = epc_now_ms();
     if (client->request(c->s, &info, on_done, c))
         abort();

@@ -57,7 +57,8 @@ def granted_and_ended(w):
     first, second = whole["exchanges"]
     equal((first["kind"], first["initial"], second["initial"], first["code"]), ("AAR", True, False, 2001),
           "the exchanges")
-    equal(first["why"], "m-line 1, audio: Max-Requested-Bandwidth from policy.audio_bw_bps", "why")
+    equal(first["why"], "- Service-Info-Status=FINAL <- offer and answer\n1 Media-Type=AUDIO <- \"m=audio\"\n",
+          "why")
     mcd = value(first["request"], "Media-Component-Description")
     equal(value(mcd, "Flow-Status"), "2(ENABLED)", "an enumerated value by name")
     equal(value(mcd, "Max-Requested-Bandwidth-UL"), "81000", "what was sent")
@@ -68,8 +69,9 @@ def granted_and_ended(w):
          "Media-Sub-Component\n", "Flow-Description = \"permit in 17", "Framed-IP-Address = 10.45.0.2", "came back:",
          "Result-Code = 2001", "2. .*AAR to pcrf")
     says(explain(edge, "sip:alice@ims.test"), "Call c0 of sip:alice", "UE at 10.45.0.2", "AAR that opens",
-         "audio: Max-Requested-Bandwidth from policy.audio_bw_bps", "Result after .* ms: .*SUCCESS",
-         "AAR that updates")
+         "the session:", "Specific-Action=1.*, 2.* <- policy.specific_actions", "Framed-IP-Address=10.45.0.2 <- source",
+         "Service-Info-Status=FINAL <- offer and answer", "component 1:", "Media-Type=AUDIO <- \"m=audio\"",
+         "Result after .* ms: .*SUCCESS", "AAR that updates")
 
     edge.close("c")
     w.settled()
