@@ -109,25 +109,22 @@ static void set_numbers(const struct pol_line *l, const struct epc_media_compone
 {
     const struct epc_media_flow *old_rtp = flow_of(before, EPC_USAGE_NONE);
     const struct epc_media_flow *old_rtcp = flow_of(before, EPC_USAGE_RTCP);
-    const char *how = "as before";
     uint16_t rtp_port = pol_ue_port(l, false), rtcp_port = rtcp ? pol_ue_port(l, true) : 0;
-    rtp->number = 1;
-    if (old_rtp)
-        rtp->number = old_rtp->number;
-    else {
-        how = "by rising port of the UE";
-        if (rtcp_port && rtcp_port < rtp_port)
-            rtp->number = 2;
-    }
-    pol_why(l, "Flow-Number=%u <- RTP, or the only flow; %s (TS 29.214 Annex B)", rtp->number, how);
-    if (!rtcp)
-        return;
-    if (old_rtcp)
+    rtp->number = old_rtp ? old_rtp->number : rtcp_port && rtcp_port < rtp_port ? 2 : 1;
+    if (rtcp && old_rtcp)
         rtcp->number = old_rtcp->number;
-    else
+    else if (rtcp)
         rtcp->number = rtp->number == 2 && !old_rtp ? 1 : rtp->number + 1;
-    pol_why(l, "Flow-Number=%u Flow-Usage=RTCP <- no a=rtcp-mux; %s (TS 29.214 Annex B)", rtcp->number,
-            old_rtcp ? "as before" : "by rising port of the UE, or the next free one");
+}
+
+static void add_flow(const struct pol_line *l, const struct epc_media_component *before,
+                     const struct epc_media_flow *f, struct epc_media_component *c)
+{
+    bool rtcp = f->usage == EPC_USAGE_RTCP;
+    c->flow[c->n_flows++] = *f;
+    pol_why(l, "Flow-Number=%u%s <- %s; %s (TS 29.214 Annex B)", f->number, rtcp ? " Flow-Usage=RTCP" : "",
+            rtcp ? "RTCP without a=rtcp-mux" : "RTP, or the only flow",
+            flow_of(before, f->usage) ? "as before" : "by rising port of the UE, a later flow after the earlier");
 }
 
 /* RTCP had a flow of its own and has none any more. */
@@ -157,10 +154,10 @@ static void set_flows(const struct epc_policy_input *in, const struct pol_line *
     set_numbers(l, before, &rtp, two ? &rtcp : NULL);
     pol_filters(in, &shared, false, &rtp);
     if (rtp.uplink[0] || two) /* nothing known: nothing to describe yet */
-        c->flow[c->n_flows++] = rtp;
+        add_flow(l, before, &rtp, c);
     if (two) {
         pol_filters(in, &shared, true, &rtcp);
-        c->flow[c->n_flows++] = rtcp;
+        add_flow(l, before, &rtcp, c);
     } else
         end_rtcp(l, before, c);
 }
