@@ -51,8 +51,33 @@ static inline bool grammar_filter(const char *filter, const char *direction)
            strspn(port, "0123456789") == strlen(port) && port[0] != '0';
 }
 
+static inline bool grammar_mux(const char *codec_data)
+{
+    return strstr(codec_data, "\na=rtcp-mux\n") != NULL;
+}
+
+/** Lines "NUMBER WHAT <- WHY", printable; none with what must not be seen. */
+static inline void grammar_why(const char *why)
+{
+    for (const char *l = why; *l;) {
+        const char *end = strchr(l, '\n');
+        MUST(end != NULL);
+        char line[1024];
+        MUST((size_t)(end - l) < sizeof line);
+        snprintf(line, sizeof line, "%.*s", (int)(end - l), l);
+        MUST(line[strspn(line, line[0] == '-' ? "-" : "0123456789")] == ' ');
+        MUST(strstr(line, " <- ") != NULL);
+        MUST(strstr(line, "ice-pwd") == NULL);
+        for (const char *c = line; *c; c++)
+            MUST(*c >= ' ' && *c <= '~');
+        l = end + 1;
+    }
+}
+
 static inline void grammar_info(const struct epc_service_info *s)
 {
+    if (s->why)
+        grammar_why(s->why);
     static const char *const secret[] = {"ice-", "candidate", "fingerprint", "ssrc", "msid", "crypto", "\na=setup"};
     for (size_t i = 0; i < s->n_components; i++) {
         const struct epc_media_component *c = &s->component[i];
@@ -62,7 +87,15 @@ static inline void grammar_info(const struct epc_service_info *s)
             MUST(s->component[k].number != c->number);
         if (c->status == EPC_FLOW_REMOVED)
             MUST(c->n_flows == 0 && !c->codec_data[0] && c->max_ul_bps == -1);
+        if (c->status != EPC_FLOW_REMOVED && c->codec_data[0] && (!c->codec_data[1] || grammar_mux(c->codec_data[1])) &&
+            grammar_mux(c->codec_data[0])) { /* RTCP on the same flow: nothing else runs */
+            size_t running = 0;
+            for (size_t f = 0; f < c->n_flows; f++)
+                running += c->flow[f].status != EPC_FLOW_REMOVED;
+            MUST(running <= 1);
+        }
         for (size_t f = 0; f < c->n_flows; f++) {
+            MUST(c->flow[f].uplink[0] || !c->flow[f].downlink[0]); /* not known: the uplink alone */
             MUST(!c->flow[f].uplink[0] || grammar_filter(c->flow[f].uplink, "in"));
             MUST(!c->flow[f].downlink[0] || grammar_filter(c->flow[f].downlink, "out"));
         }
