@@ -64,7 +64,6 @@ def digest_registration(lab, edge):
 
 def call_to_the_phone(lab, edge, proto):
     equal(register(edge, AUTH_DONE, proto=proto).status, 200, "REGISTER")
-    before = len(lab.baresip.summaries())
     call = dict(from_="sip:alice@ims.test", to="sip:phone@ims.test", call_id=token(), proto=proto)
     padding = [("X-Pad", "p" * 900)] * (6 if proto == "tcp" else 0)
     invite = edge.request("INVITE", "sip:phone@ims.test", **call, body=SDP,
@@ -82,7 +81,8 @@ def call_to_the_phone(lab, edge, proto):
     expect(lab.baresip.in_call, 3, "the phone was not in a call")
     equal(edge.final(edge.request("BYE", uri_of(ok.get("Contact")), cseq=2, **call)).status, 200,
           "BYE")
-    lab.baresip.wait_summary(before)
+    # Its table of RTP comes only if it had the time to send some.
+    expect(lambda: not lab.baresip.in_call(), 5, "the phone is still in the call")
 
 
 def originating_checks(lab, edge):
