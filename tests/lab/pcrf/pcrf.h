@@ -26,6 +26,8 @@ union avp_value *pcrf_value(struct avp *a);
 void pcrf_session_open(const char *sid, const char *host, const char *realm);
 /** @return false: there was none. */
 bool pcrf_session_close(const char *sid);
+/** Is there a session other than @p sid? */
+bool pcrf_session_others(const char *sid);
 /** @param[out] host, realm of the AF, malloc'd; @return false: no such session. */
 bool pcrf_session_find(const char *sid, char **host, char **realm);
 
@@ -36,6 +38,7 @@ struct pcrf_rule {
     bool experimental;
     bool error_bit;
     bool drop;
+    bool keep;             /* the session is opened whatever the answer */
     uint32_t delay_ms;
     int64_t retry_interval_s; /* -1 = none */
     int64_t abort_after_ms, rar_after_ms; /* -1 = no */

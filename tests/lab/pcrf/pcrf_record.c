@@ -259,6 +259,14 @@ bool pcrf_session_close(const char *sid)
     return s != NULL;
 }
 
+bool pcrf_session_others(const char *sid)
+{
+    pthread_mutex_lock(&rec.lock);
+    bool others = rec.n_sessions > (*locate(sid) ? 1u : 0u);
+    pthread_mutex_unlock(&rec.lock);
+    return others;
+}
+
 bool pcrf_session_find(const char *sid, char **host, char **realm)
 {
     pthread_mutex_lock(&rec.lock);

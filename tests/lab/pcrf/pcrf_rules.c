@@ -37,6 +37,14 @@ static bool has_media(struct msg *m, int32_t type)
     return false;
 }
 
+static bool others_than(struct msg *m)
+{
+    char *sid = pcrf_text(m, "Session-Id");
+    bool others = pcrf_session_others(sid);
+    free(sid);
+    return others;
+}
+
 static bool matches(const json_t *match, struct msg *m, uint32_t command)
 {
     const char *name = json_string_value(json_object_get(match, "command"));
@@ -48,6 +56,8 @@ static bool matches(const json_t *match, struct msg *m, uint32_t command)
     if (sub && !has_subscription(m, sub))
         return false;
     if (media && !has_media(m, (int32_t)json_integer_value(media)))
+        return false;
+    if (json_is_true(json_object_get(match, "other_session")) && !others_than(m))
         return false;
     if (type) {
         union avp_value *v = pcrf_value(pcrf_child(m, PCRF_VENDOR, 533, NULL));
@@ -67,6 +77,7 @@ static void read_rule(const json_t *o, struct pcrf_rule *r)
         r->result = u32_of(o, "experimental", 0);
     }
     r->error_bit = json_is_true(json_object_get(o, "error_bit"));
+    r->keep = json_is_true(json_object_get(o, "keep"));
     r->drop = json_is_true(json_object_get(o, "drop"));
     r->delay_ms = u32_of(o, "delay_ms", 0);
     r->retry_interval_s = i64_of(o, "retry_interval", -1);

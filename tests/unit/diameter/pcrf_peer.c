@@ -161,7 +161,7 @@ void pcrf_peer_end(struct pcrf_peer *p)
 
 void pcrf_peer_rules(struct pcrf_peer *p, const char *json)
 {
-    char text[1024];
+    char text[4096];
     snprintf(text, sizeof text, "%s", json);
     for (char *c = text; *c; c++)
         if (*c == '\'')
