@@ -77,6 +77,9 @@ bool avoided(void);      /* is the PCRF left alone for a while? */
 /* Compare with a file of tests/unit/diameter; Session-Id and Origin-State-Id have no fixed value. */
 void golden(const char *file, json_t *avps);
 
+/* EPC_ONLY=pattern in the environment runs some of them. */
+#define RX_RUN(tests, set_up)                                                                      \
+    (cmocka_set_test_filter(getenv("EPC_ONLY")), cmocka_run_group_tests(tests, set_up, rx_tear_down))
 int rx_set_up(void **state);
 int rx_tear_down(void **state);
 

@@ -436,5 +436,5 @@ int main(void)
         cmocka_unit_test(states_are_connected),
         cmocka_unit_test(without_peer_unreachable_at_once),
     };
-    return cmocka_run_group_tests(tests, rx_set_up, rx_tear_down);
+    return RX_RUN(tests, rx_set_up);
 }

@@ -256,7 +256,7 @@ static void everything_that_a_refusal_says(void **state)
     (void)state;
     struct call c = {0};
     fresh("{'rules': [{'experimental': 5063, 'answer_avps': ["
-          "{'name': 'Service-Authorization-Info', 'value': 2}, {'name': 'Error-Message', 'value': 'not\\\\ntoday'},"
+          "{'name': 'Service-Authorization-Info', 'value': 2}, {'name': 'Error-Message', 'value': 'not\\ntoday'},"
           "{'name': 'Failed-AVP', 'avps': [{'name': 'Flow-Description', 'value': 'permit in ip from any to any'}]},"
           "{'name': 'Acceptable-Service-Info', 'avps': [{'name': 'Extended-Max-Requested-BW-UL', 'value': 5000000},"
           "  {'name': 'Max-Requested-Bandwidth-UL', 'value': 4294967295},"
@@ -488,9 +488,9 @@ static void nothing_unexpected(void **state)
 
 static int set_up(void **state)
 {
-    static struct epc_cfg_policy_access net = {.network = (char[]){"10.46.0.0/16"}, .mode = EPC_POLICY_REQUIRED,
-                                               .ip_domain_id = (char[]){"blue"},
-                                               .called_station_id = (char[]){"ims"}};
+    static char network[] = "10.46.0.0/16", domain[] = "blue", apn[] = "ims";
+    static struct epc_cfg_policy_access net = {.network = network, .mode = EPC_POLICY_REQUIRED,
+                                               .ip_domain_id = domain, .called_station_id = apn};
     t.cfg.access = &net;
     t.cfg.n_access = 1;
     t.cfg.webrtc_vendor = 32473;
@@ -519,5 +519,5 @@ int main(void)
         cmocka_unit_test(webrtc_only_for_who_wants_it),
         cmocka_unit_test(nothing_unexpected),
     };
-    return cmocka_run_group_tests(tests, set_up, rx_tear_down);
+    return RX_RUN(tests, set_up);
 }

@@ -276,5 +276,5 @@ int main(void)
         cmocka_unit_test(asr_and_str_cross),
         cmocka_unit_test(nothing_unexpected),
     };
-    return cmocka_run_group_tests(tests, rx_set_up, rx_tear_down);
+    return RX_RUN(tests, rx_set_up);
 }
