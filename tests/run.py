@@ -128,7 +128,7 @@ def peers():
     install("build", "peers")
     built("dev")
     passed = failed = 0
-    for program in ("peers.py", "ims.py", "wwsf.py", "shards.py"):
+    for program in ("peers.py", "ims.py", "wwsf.py", "shards.py", "rx.py"):
         p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", program), "--preset", "dev")
         passed, failed = passed + p, failed + f
     return passed, failed

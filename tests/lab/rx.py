@@ -100,8 +100,14 @@ WRONG = {
 }
 
 
-def strict_pcrf(lab):
+def client_of(lab):
     client = Client()
+    expect(lambda: lab.pcrf.knows(client.host), 5, "the PCRF did not take its peer")
+    return client
+
+
+def strict_pcrf(lab):
+    client = client_of(lab)
     try:
         equal(aar(client), 2001, "an AAR that is right")
         wrong = [f"{what}: {found} and not {wanted}" for what, (wanted, parts, rest) in WRONG.items()
@@ -114,7 +120,7 @@ def strict_pcrf(lab):
 
 def strict_pcrf_updates(lab):
     """What an update may say depends on what was said."""
-    client = Client()
+    client = client_of(lab)
     try:
         sid = client.session()
 
@@ -156,8 +162,12 @@ class RxBench(Bench):
 
     def sent(self, command="AAR"):
         """What the PCRF got since the scenario began, of calls only."""
+        paths = self.signalling_sessions()
         return [m for m in self.lab.pcrf.messages(self.since)
-                if m["dir"] == "in" and m["command"] == command and not signalling(m)]
+                if m["dir"] == "in" and m["command"] == command and session_of(m) not in paths]
+
+    def signalling_sessions(self, since=0):
+        return {session_of(m) for m in self.lab.pcrf.messages(since) if m["command"] == "AAR" and signalling(m)}
 
     def wait_sent(self, count, command="AAR"):
         return expect(lambda: len(self.sent(command)) >= count and self.sent(command), 8,
@@ -176,7 +186,7 @@ class RxBench(Bench):
 
 
 def signalling(message):
-    """Of an AF signalling session (all of them have component 0, or only end)."""
+    """The first AAR of an AF signalling session."""
     return value_of(message, "Media-Component-Description", "Media-Component-Number") == 0
 
 
@@ -381,7 +391,7 @@ def reports(bench):
     """RAR with each Specific-Action that we asked for: RAA 2001, and the call goes on unless it says
     that all is lost."""
     _, call = bench.established()
-    for action in (1, 3, 6, 7, 8, 12):
+    for action in (1, 3, 6, 8, 12, 18):
         equal(bench.lab.pcrf.report("call", [action]), 2001, f"RAA to Specific-Action {action}")
     equal(bench.lab.pcrf.report("pcrf.ims.test;0;0;nobody", [4]), 5002, "RAA for an unknown session")
     equal(bench.lab.pcrf.abort("pcrf.ims.test;0;0;nobody"), 5002, "ASA for an unknown session")
@@ -395,6 +405,45 @@ def aborted(bench):
     call.wait_bye()
     check(poll(lambda: not bench.lab.baresip.in_call(), 5), "the phone got no BYE")
     bench.wait_sent(1, "STR")
+
+
+def out_of_credit(bench):
+    _, call = bench.established()
+    equal(bench.lab.pcrf.report("call", [7]), 2001, "RAA")
+    call.wait_bye()
+    bench.wait_sent(1, "STR")
+
+
+def media_lost(bench):
+    """Every component is lost: the call ends after the grace; recovered in time, it goes on."""
+    _, call = bench.established()
+    equal(bench.lab.pcrf.report("call", [2], [1]), 2001, "RAA to the loss")
+    equal(bench.lab.pcrf.report("call", [3], [1]), 2001, "RAA to the recovery")
+    equal(bench.lab.pcrf.report("call", [4], [1]), 2001, "RAA to the release")
+    call.wait_bye(20)
+    bench.wait_sent(1, "STR")
+
+
+def signalling_path(bench):
+    """One AF signalling session per registration (TS 29.214 4.4.5): it opens after the 200, a REGISTER on
+    the same flow opens no other, and it ends with the registration. Losing the path refuses what comes to
+    the user, not what the user sends."""
+    before = bench.signalling_sessions()
+    wic = bench.registered()
+    opened = expect(lambda: bench.signalling_sessions() - before, 5, "no signalling session was opened")
+    equal(len(opened), 1, "signalling sessions")
+    equal(wic.register_token(bench.good_token()).status, 200, "REGISTER once more")
+    equal(bench.lab.pcrf.report("signalling", [4]), 2001, "RAA to the loss of the path")
+    bench.lab.baresip.dial("sip:alice@ims.test")
+    closed = bench.lab.baresip.control.wait_event("CALL_CLOSED", len(bench.lab.baresip.control.events) - 1, 10)
+    check("500" in closed["param"], f"the phone saw {closed['param']}")
+    _, call = bench.established(wic)
+    equal(call.bye().status, 200, "BYE")
+    equal(wic.unregister(f"Bearer {bench.good_token()}").status, 200, "de-registration")
+    ends = expect(lambda: [m for m in bench.lab.pcrf.messages(bench.since) if m["command"] == "STR"
+                           and m["dir"] == "in" and session_of(m) in opened], 5, "the signalling session did not end")
+    equal(len(ends), 1, "STR")
+    equal(bench.signalling_sessions() - before, opened, "signalling sessions")
 
 
 def webrtc_information(bench):
@@ -417,7 +466,7 @@ def webrtc_information(bench):
 
 CALLS = [audio, audio_and_video, video_that_the_phone_refuses, hold, video_comes_and_goes, called,
          refused_by_the_other, refused_by_the_pcrf, cancelled, refused_change, session_lost_at_the_pcrf,
-         reports, aborted, webrtc_information]
+         reports, aborted, out_of_credit, media_lost, signalling_path, webrtc_information]
 
 
 def main():
@@ -433,6 +482,7 @@ def main():
         return run.finish()
     lab = Lab(options.var, options.shards, preset=options.preset, pcrf="erlang")
     lab.epcscf.grace_ms = 2000
+    lab.epcscf.overrides = {"  timeout_ms: 2000\n": "  timeout_ms: 2000\n  signalling_session: true\n"}
     if not run.run("the strict PCRF starts", lab.start, [lab.pcrf]):
         return run.finish()
     try:

@@ -131,7 +131,7 @@ def read(trace, record):
             lines.append(gateway_line(item))
         elif not rx:
             lines.append(Line(item["t_us"], "Rx", item["dir"] == "out", item.get("key", ""),
-                              item["text"].split("\n")[0][:20], "", item["text"]))
+                              item["text"].split()[0], "", item["text"]))
     return sorted(lines, key=lambda x: x.t_us)
 
 

@@ -74,6 +74,10 @@ class ErlangPcrf(ErlangPeer):
         found = self.faults(since)
         check(not found, "the strict PCRF found fault: " + "; ".join(f"{c}: {t}" for c, t in found[:6]))
 
+    def knows(self, host):
+        """Is that peer's connection taken? Before that its requests are not."""
+        return self.ask("peer", host) == "up"
+
     def webrtc(self, on):
         """Ask for WebRTC information: our feature in each first AAA."""
         self._told("webrtc", "on" if on else "off")

@@ -76,11 +76,13 @@ record(Direction, Command, Bin, Faults) ->
 peer_up(_, {_, Caps}, State) ->
     #diameter_caps{origin_host = {_, Host}} = Caps,
     log("peer-up host=~s", [Host]),
+    ets:insert(config, {{peer, Host}, up}),
     State.
 
 peer_down(_, {_, Caps}, State) ->
     #diameter_caps{origin_host = {_, Host}} = Caps,
     log("peer-down host=~s", [Host]),
+    ets:delete(config, {peer, Host}),
     State.
 
 pick_peer([Peer | _], _, _, _) -> {ok, Peer};
@@ -390,6 +392,8 @@ command(["sessions"]) -> integer_to_list(ets:info(sessions, size));
 command(["ids"]) -> lists:join(" ", [binary_to_list(S) || {S, _} <- ets:tab2list(sessions)]);
 command(["opened"]) -> integer_to_list(config(opened));
 command(["faults"]) -> integer_to_list(config(faults));
+command(["peer", Host]) ->
+    case ets:member(config, {peer, list_to_binary(Host)}) of true -> "up"; false -> "down" end;
 command(["webrtc", OnOff]) ->
     ets:insert(config, {webrtc, OnOff =:= "on"}),
     "ok";
