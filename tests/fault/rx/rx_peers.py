@@ -9,6 +9,7 @@ import os
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -89,7 +90,16 @@ LoadExtension = "{self.world.fdx}/lab_pcrf.fdx" : "{self.path('lab.json')}";
         with open(self.path("log"), "a") as log:
             self.process = subprocess.Popen(["freeDiameterd", "-c", self.path("node.conf")], stdout=log,
                                             stderr=log, env={**os.environ, "LD_PRELOAD": ""})
+        expect(self.listens, 10, f"{self.name} does not listen; see {self.path('log')}")
         return self
+
+    def listens(self):
+        check(self.process.poll() is None, f"{self.name} has ended; see {self.path('log')}")
+        try:
+            socket.create_connection((self.address, 3868), 1).close()
+            return True
+        except OSError:
+            return False
 
     def send(self, number):
         os.kill(self.process.pid, number)
