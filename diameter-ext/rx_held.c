@@ -20,6 +20,7 @@ struct place {
     char *hop, *host, *realm; /* host "" = not known */
     uint32_t state;
     bool abandoned, sent;
+    bool pending; /* its AAR is unanswered: a STR might overtake that inside the PCRF */
     unsigned tries;
     uint64_t next_ms;
 };
@@ -180,9 +181,10 @@ void rx_held_add(struct epc_str sid, const char *hop, const char *realm, bool re
 {
     struct held *e = entry(sid);
     struct place *p = e ? put(e, epc_str_c(hop), epc_str_c(relay ? "" : hop), epc_str_c(realm), 0) : NULL;
-    if (p)
+    if (p) {
+        p->pending = true;
         write_line(RX_JOURNAL_HELD, e, p);
-    else
+    } else
         epc_log(EPC_LOG_ERROR, "rx", "event=not-noted session=%.*s hop=%s", EPC_STR_ARG(sid), hop);
 }
 
@@ -194,6 +196,7 @@ void rx_held_bind(struct epc_str sid, const char *hop, struct epc_str host, stru
     if (!p)
         return;
     bool known = epc_str_ieqc(host, p->host) && epc_str_ieqc(realm, p->realm);
+    p->pending = false;
     if (known) {
         p->state = state; /* not worth a line: in the worst case one STR too many */
         return;
@@ -218,6 +221,14 @@ void rx_held_free(struct epc_str sid, const char *hop, struct epc_str host)
         drop_place(e, i);
         return;
     }
+}
+
+void rx_held_settled(struct epc_str sid, const char *hop)
+{
+    struct held *e = find(sid);
+    struct place *p = e ? place_of(e, hop) : NULL;
+    if (p)
+        p->pending = false;
 }
 
 void rx_held_move(struct epc_str sid, const char *hop, struct epc_str host, struct epc_str realm,
@@ -361,7 +372,7 @@ void rx_held_close_some(uint64_t now)
             list_append(e);
             for (size_t i = 0; more && i < e->n; i++) {
                 struct place *p = &e->place[i];
-                if ((e->over || p->abandoned) && !p->sent && now >= p->next_ms)
+                if ((e->over || p->abandoned) && !p->sent && !p->pending && now >= p->next_ms)
                     more = h.allowance > 0 && h.closing < CLOSE_AT_ONCE && close_place(e, p, now);
             }
         }

@@ -144,6 +144,7 @@ static const char *plain_result(enum rx_event ev)
     switch (ev) {
     case RX_EV_UNDELIVERED: return "not delivered: no PCRF could be asked";
     case RX_EV_EXPIRED: return "no answer";
+    case RX_EV_ELSEWHERE: return "not answered: another PCRF, which takes another form, is asked in a new session";
     default: return "an answer without a result";
     }
 }

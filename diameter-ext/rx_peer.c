@@ -43,6 +43,8 @@ static const char *our_realm(void)
     return realm ? realm : fd_g_config->cnf_diamrlm;
 }
 
+static const char *const hold_name[] = {"", "silent", "failing", "too-busy"};
+
 /* ---- the table -------------------------------------------------------------------------------------- */
 
 struct rx_peer *rx_peer_find(struct epc_str host)
@@ -135,6 +137,13 @@ static void up_or_down(struct rx_peer *p, const struct sight *s)
         copy_name(p->realm, s->realm);
 }
 
+void rx_peer_gone(struct rx_peer *p)
+{
+    if (p->open)
+        up_or_down(p, &(struct sight){.open = false});
+    t.looked_ms = 0; /* look anew before the next request */
+}
+
 void rx_peers_refresh(uint64_t max_age_ms)
 {
     struct sight seen[RX_MAX_PEERS];
@@ -180,7 +189,6 @@ unsigned rx_open_peers(void)
 
 void rx_peers_print(FILE *out)
 {
-    static const char *const hold[] = {"", "silent", "busy"};
     rx_lock();
     uint64_t now = epc_now_ms();
     for (size_t i = 0; i < t.n; i++) {
@@ -195,7 +203,7 @@ void rx_peers_print(FILE *out)
                 " outstanding=%u origin_state_id=%" PRIu32, p->profile ? p->profile : "-", p->asked,
                 p->answered, p->failed_over, p->outstanding, rx_state_of(epc_str_c(p->host)));
         if (rx_peer_held(p))
-            fprintf(out, " avoided=%s for_ms=%" PRIu64, hold[p->hold], p->hold_until - now);
+            fprintf(out, " avoided=%s for_ms=%" PRIu64, hold_name[p->hold], p->hold_until - now);
         fprintf(out, "\n");
     }
     rx_unlock();
@@ -225,7 +233,7 @@ static void hold(struct rx_peer *p, int why)
     p->hold = why;
     p->hold_until = epc_now_ms() + ms;
     epc_log(EPC_LOG_WARN, "rx", "event=peer-avoided peer=%s reason=%s for_ms=%" PRIu64, p->host,
-            why == RX_BUSY ? "too-busy" : "silent", ms);
+            hold_name[why], ms);
 }
 
 void rx_peer_silent(struct rx_peer *p)
@@ -240,11 +248,16 @@ void rx_peer_busy(struct rx_peer *p)
     hold(p, RX_BUSY);
 }
 
-void rx_peer_heard(struct rx_peer *p)
+void rx_peer_failing(struct rx_peer *p)
+{
+    hold(p, RX_FAILING);
+}
+
+void rx_peer_heard(struct rx_peer *p, bool well)
 {
     p->last_answer_ms = epc_now_ms();
     p->answered++;
-    if (p->hold == RX_FREE)
+    if (p->hold == RX_FREE || !(well || p->hold == RX_SILENT))
         return;
     epc_log(EPC_LOG_INFO, "rx", "event=peer-back peer=%s", p->host);
     p->hold = RX_FREE;
@@ -353,28 +366,32 @@ static void route_bound(const struct rx_assoc *a, struct rx_route *out)
     out->profile = direct && direct->configured ? direct->profile : hop ? hop->profile : NULL;
 }
 
-static void route_free(struct rx_route *out)
+/* A session that nobody has granted yet keeps the peer that was chosen first: its form is for that one. */
+static void route_free(struct rx_assoc *a, struct rx_route *out)
 {
     const struct epc_cfg_policy *cfg = rx.host->cfg;
     const char *host = cfg->n_peers == 0 && cfg->destination_host ? cfg->destination_host : "";
     struct rx_peer *hop = rx_redirected(our_realm(), host);
     bool redirected = hop != NULL;
-    if (!hop)
+    if (!hop && a->via[0])
+        hop = rx_peer_find(epc_str_c(a->via));
+    if (!redirected && (!hop || !rx_peer_usable(hop) || rx_peer_held(hop)))
         hop = rx_peer_best(NULL, 0, NULL, true, "");
+    copy_name(a->via, hop ? hop->host : "");
     copy_name(out->hop, hop ? hop->host : "");
     copy_name(out->realm, hop ? rx_peer_realm(hop) : our_realm());
     copy_name(out->host, redirected ? hop->host : host);
     out->profile = hop ? hop->profile : NULL;
 }
 
-void rx_route(const struct rx_assoc *a, struct rx_route *out)
+void rx_route(struct rx_assoc *a, struct rx_route *out)
 {
     *out = (struct rx_route){0};
     rx_lock();
     if (a->peer_host)
         route_bound(a, out);
     else
-        route_free(out);
+        route_free(a, out);
     rx_unlock();
 }
 

@@ -22,7 +22,7 @@ struct rx_peer {
     uint32_t priority;
     bool configured;            /**< in policy.peers */
     bool open, relay, serves_rx;
-    enum { RX_FREE, RX_SILENT, RX_BUSY } hold; /**< why it is left alone until hold_until */
+    enum { RX_FREE, RX_SILENT, RX_FAILING, RX_BUSY } hold; /**< why it is left alone until hold_until */
     unsigned hold_level;
     uint64_t hold_until;
     uint64_t last_answer_ms;    /**< of any kind but our own node's */
@@ -44,9 +44,11 @@ struct rx_peer *rx_peer_best(struct rx_peer *const *tried, size_t n_tried, const
 struct rx_peer *rx_peer_relay(struct rx_peer *const *tried, size_t n_tried);
 bool rx_peer_usable(const struct rx_peer *p); /**< open and not busy */
 bool rx_peer_held(const struct rx_peer *p);
-void rx_peer_heard(struct rx_peer *p);  /**< it answered */
+void rx_peer_heard(struct rx_peer *p, bool well); /**< it answered; @p well: as it should */
+void rx_peer_failing(struct rx_peer *p); /**< it could not deliver a request for a new session */
 void rx_peer_silent(struct rx_peer *p); /**< it did not answer in time, nor anything since */
 void rx_peer_busy(struct rx_peer *p);   /**< DIAMETER_TOO_BUSY */
+void rx_peer_gone(struct rx_peer *p);   /**< freeDiameter has no connection to it any more */
 /** Realm for a request to @p p without Destination-Host. */
 const char *rx_peer_realm(const struct rx_peer *p);
 unsigned rx_peer_count_open(void);
@@ -70,6 +72,8 @@ enum epc_err rx_held_init(void);
 void rx_held_fini(void); /**< writes the journal a last time */
 /** The PCRF behind @p hop may hold @p sid from now on. */
 void rx_held_add(struct epc_str sid, const char *hop, const char *realm, bool relay);
+/** The AAR that rx_held_add() announced will not be answered any more. */
+void rx_held_settled(struct epc_str sid, const char *hop);
 /** It was @p host of @p realm that answered. */
 void rx_held_bind(struct epc_str sid, const char *hop, struct epc_str host, struct epc_str realm,
                   uint32_t state);

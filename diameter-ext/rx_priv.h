@@ -165,6 +165,7 @@ enum rx_event {
     RX_EV_UPDATE,       /**< the handle has a request */
     RX_EV_DETACH,       /**< the handle is closed, or wants another association */
     RX_EV_DISPLACED,    /**< another association of ours met it as a duplicate */
+    RX_EV_ELSEWHERE,    /**< another PCRF must be asked, in another form */
     RX_EV_LOST,         /**< the PCRF has restarted without its sessions */
     RX_EVENT_COUNT
 };
@@ -444,7 +445,7 @@ struct rx_route {
 };
 /** Choose for the next request of @p a: the PCRF that it is bound to, else the best peer. The sender
  *  may still choose another peer of the same profile when this one fails. Any thread; never waits. */
-void rx_route(const struct rx_assoc *a, struct rx_route *out);
+void rx_route(struct rx_assoc *a, struct rx_route *out);
 /** On the shard, for each answer and each request of a PCRF that belongs to @p a (Origin-State-Id,
  *  and whether the PCRF holds the session). Retries are the sender's: an answer that reaches the
  *  shard is final. */

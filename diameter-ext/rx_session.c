@@ -261,6 +261,7 @@ static const struct row {
     {RX_PENDING, RX_EV_UNDELIVERED, act_done_unlink, RX_ENDED},
     {RX_PENDING, RX_EV_TIMEOUT, act_timed_out_unlink, RX_ORPHAN_PENDING},
     {RX_PENDING, RX_EV_EXPIRED, act_unlink_str, RX_DISCON},
+    {RX_PENDING, RX_EV_ELSEWHERE, act_reopen, RX_ENDED},
     {RX_PENDING, RX_EV_DETACH, NULL, RX_ORPHAN_PENDING},
 
     {RX_OPEN, RX_EV_UPDATE, NULL, RX_UPDATING},
@@ -275,6 +276,7 @@ static const struct row {
     {RX_UPDATING, RX_EV_UNDELIVERED, act_done, RX_OPEN},
     {RX_UPDATING, RX_EV_TIMEOUT, act_timed_out, RX_OPEN},
     {RX_UPDATING, RX_EV_EXPIRED, act_done, RX_OPEN},
+    {RX_UPDATING, RX_EV_ELSEWHERE, act_reopen, RX_ENDED},
     {RX_UPDATING, RX_EV_DETACH, NULL, RX_ORPHAN_UPDATING},
 
     {RX_ORPHAN_PENDING, RX_EV_GRANTED, act_str, RX_DISCON},
@@ -284,6 +286,7 @@ static const struct row {
     {RX_ORPHAN_PENDING, RX_EV_UNCLEAR, act_str, RX_DISCON},
     {RX_ORPHAN_PENDING, RX_EV_UNDELIVERED, NULL, RX_ENDED},
     {RX_ORPHAN_PENDING, RX_EV_EXPIRED, act_str, RX_DISCON},
+    {RX_ORPHAN_PENDING, RX_EV_ELSEWHERE, NULL, RX_ENDED},
     {RX_ORPHAN_PENDING, RX_EV_DISPLACED, act_str, RX_DISCON},
 
     {RX_ORPHAN_UPDATING, RX_EV_GRANTED, act_str, RX_DISCON},
@@ -293,6 +296,7 @@ static const struct row {
     {RX_ORPHAN_UPDATING, RX_EV_UNKNOWN, NULL, RX_ENDED},
     {RX_ORPHAN_UPDATING, RX_EV_UNDELIVERED, act_str, RX_DISCON},
     {RX_ORPHAN_UPDATING, RX_EV_EXPIRED, act_str, RX_DISCON},
+    {RX_ORPHAN_UPDATING, RX_EV_ELSEWHERE, act_str, RX_DISCON},
     {RX_ORPHAN_UPDATING, RX_EV_DISPLACED, act_str, RX_DISCON},
 
     {RX_DISCON, RX_EV_GRANTED, NULL, RX_ENDED},
@@ -315,7 +319,7 @@ const char *rx_event_name(enum rx_event e)
 {
     static const char *const name[RX_EVENT_COUNT] = {
         "granted", "refused", "unknown-session", "duplicate", "unclear", "undelivered", "timeout",
-        "expired", "update", "detach", "displaced", "pcrf-restarted"};
+        "expired", "update", "detach", "displaced", "elsewhere", "pcrf-restarted"};
     return (unsigned)e < RX_EVENT_COUNT ? name[e] : "?";
 }
 
@@ -366,7 +370,7 @@ static void count_answer(const struct rx_tx *tx, const struct rx_assoc *a, enum 
         epc_count(EPC_C_RX_NO_PEER);
     else if (ev == RX_EV_EXPIRED)
         epc_count(EPC_C_RX_TIMEOUT);
-    else
+    else if (ev != RX_EV_ELSEWHERE)
         epc_count(EPC_C_RX_AAA_REFUSED);
 }
 

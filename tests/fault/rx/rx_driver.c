@@ -9,7 +9,7 @@
  *     stop                 end in order (end of file does the same)
  *
  * Answers on standard output, a line of JSON each: {"ev": "ready" | "done" | "event" | "metrics" | ...}.
- * Arguments: node.conf timeout_ms failover_ms journal|- [peer=priority ...] */
+ * Arguments: node.conf timeout_ms failover_ms journal|- [peer=priority[/profile] ...] */
 #include "diameter/diameter.h"
 
 #include <pthread.h>
@@ -285,9 +285,11 @@ int main(int argc, char **argv)
         char *priority = strchr(argv[i], '=');
         if (!priority)
             return 2;
-        *priority = '\0';
-        peer[cfg.n_peers++] =
-            (struct epc_cfg_pcrf){.host = argv[i], .priority = (uint32_t)atoi(priority + 1)};
+        *priority++ = '\0';
+        char *profile = strchr(priority, '/');
+        peer[cfg.n_peers++] = (struct epc_cfg_pcrf){.host = argv[i],
+                                                    .priority = (uint32_t)atoi(priority),
+                                                    .profile = profile ? profile + 1 : NULL};
     }
     epc_log_setup(EPC_LOG_INFO, STDERR_FILENO);
     for (unsigned i = 0; i < SHARDS; i++)

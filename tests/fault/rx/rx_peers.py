@@ -701,11 +701,42 @@ def over_tls(w):
         print("     " + next((line.strip() for line in f if "peer-down" in line), ""))
 
 
+def another_form(w):
+    """Who is left wants the request in another form: the session begins anew there."""
+    a, b = w.pcrfs()
+    edge = w.run(a, b, priorities=[1, "2/open5gs"])
+    a.freeze()
+    figure("call in set-up, the other PCRF has another profile", granted(edge.ask("open", "c", 5), "calls"))
+    a.thaw()
+    w.settled(a, b, held=5)
+    edge.close("c", 5)
+    expect(lambda: edge.ask("open", "d", 1)[0]["outcome"] == "granted" and a.sessions(), 10,
+           "the first PCRF is not asked any more")
+    edge.close("d", 1)
+    w.settled(a, b)
+    granted(edge.ask("open", "e", 5), "calls")
+    equal(a.sessions(), 5, "sessions at the first")
+    a.kill()
+    figure("update, the other PCRF has another profile", granted(edge.ask("update", "e", 5), "updates"))
+    equal(b.sessions(), 5, "sessions at the second")
+    edge.close("e", 5)
+    a.start()
+    edge.wait_open(a)
+    w.settled(a, b)
+    a.rules({"match": {}, "result": 3002, "error_bit": True})
+    b.rules({"match": {}, "result": 3002, "error_bit": True})
+    (r,) = edge.ask("open", "f", 1)
+    equal(r["outcome"], "unreachable", "neither delivers")
+    check(len(a.record("AAR")) + len(b.record("AAR")) < 40, "asked in circles")
+    edge.close("f", 1)
+    w.settled(a, b)
+
+
 SCENARIOS = (priority_and_stickiness, equals_share, link_lost_during_set_up, silent_during_set_up,
              silent_before_an_update, killed_before_an_update, restart_is_seen, own_state_id_grows, too_busy,
              not_delivered, redirects, redirects_that_lead_nowhere, behind_an_agent, two_agents,
              crash_closes_what_was_open, journal_outlives_a_frozen_pcrf, one_process_at_a_time, disk_full,
-             flapping, stalled_peer_holds_up_nobody, over_tls)
+             another_form, flapping, stalled_peer_holds_up_nobody, over_tls)
 
 
 def main(scenarios=SCENARIOS, title="rx peers", about=__doc__):
