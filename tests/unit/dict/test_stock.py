@@ -66,14 +66,15 @@ class Node:
                 raise AssertionError(f"'{pattern}' does not come in:\n" + self.text())
             time.sleep(0.02)
 
+    def stop(self):
+        """Exit status after an orderly end."""
+        self.process.terminate()
+        return self.process.wait(30)
+
     def end(self):
         if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.process.kill()
+            self.process.wait()
         self.log.close()
         shutil.rmtree(self.dir)
 
@@ -277,6 +278,11 @@ class Settings(unittest.TestCase):
 
     def test_without_check(self):
         self.assertEqual(self.verdict("check=off", 274, request(274, without=["Abort-Cause"])), 2001)
+
+    def test_orderly_end(self):
+        node = self.node(None)
+        node.peer().close()
+        self.assertEqual(node.stop(), 0)
 
     def test_faults_are_named(self):
         for argument, told in (("webrtc_vendor=0", "webrtc_vendor is an enterprise number"),
