@@ -6,7 +6,8 @@ enum { RETRY_AFTER_S = 30 }; /* where the policy function names no interval */
 enum answer {
     A_500,          /* our own request was at fault, or no better code is defined */
     A_488_OR_500,   /* 488 when it says what would be acceptable */
-    A_488_MEDIA,    /* 488, unless it names an AVP: then our request was at fault, not the media */
+    A_488_MEDIA,    /* 488; 500 when it names an AVP or what it would take: then the media are not
+                       what it finds invalid */
     A_503,          /* later, perhaps */
     A_403,
     A_UNREACHABLE,  /* nobody decided: the mode does */
@@ -82,7 +83,7 @@ static bool refused(enum epc_policy_mode mode, const struct epc_policy_result *r
             return refuse(cause, 488, 0, spec, r, "Bandwidth not authorised");
         return refuse(cause, 500, 0, spec, r, "Not authorised by policy");
     case A_488_MEDIA:
-        if (!r->failed_avp[0])
+        if (!r->failed_avp[0] && r->n_acceptable == 0)
             return refuse(cause, 488, 0, spec, r, "Media not authorised");
         return refuse(cause, 500, 0, spec, r, "Not authorised by policy");
     case A_503:

@@ -90,6 +90,9 @@ static void fingerprint(const struct epc_sdp_media *m, struct epc_webrtc_fingerp
     struct epc_webrtc_fingerprint g = {.n = 0};
     if (f->hash.n == 0 || f->hash.n >= sizeof g.hash)
         return;
+    for (size_t i = 0; i < f->hash.n; i++) /* a token (RFC 8122 5) */
+        if (f->hash.p[i] <= ' ' || f->hash.p[i] > '~')
+            return;
     memcpy(g.hash, f->hash.p, f->hash.n);
     for (size_t i = 0; i < f->value.n; i += 3) {
         unsigned high, low;
@@ -165,13 +168,14 @@ static uint32_t mux_flags(const struct epc_policy_input *in, const struct pol_li
 
 /* ---- data channels ------------------------------------------------------------------------------------------ */
 
+/* Cut to size. Other than plain ASCII becomes '?': the AVPs are UTF8String, and the text is the WIC's. */
 static void copy_text(char *to, size_t size, struct epc_str from)
 {
     if (from.n >= 2 && from.p[0] == '"' && from.p[from.n - 1] == '"')
         from = (struct epc_str){from.p + 1, from.n - 2};
     size_t n = from.n < size - 1 ? from.n : size - 1;
-    if (n)
-        memcpy(to, from.p, n);
+    for (size_t i = 0; i < n; i++)
+        to[i] = from.p[i] < ' ' || from.p[i] > '~' ? '?' : from.p[i];
     to[n] = 0;
 }
 

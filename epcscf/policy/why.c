@@ -13,8 +13,12 @@ void pol_why(const struct pol_line *l, const char *fmt, ...)
     va_start(ap, fmt);
     int n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (n >= 0)
-        epc_buf_printf(l->why, "%u %s\n", l->number, text);
+    if (n < 0)
+        return;
+    for (char *c = text; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    epc_buf_printf(l->why, "%u %s\n", l->number, text);
 }
 
 const char *pol_side(const struct pol_line *l, const struct epc_sdp_media *m)
