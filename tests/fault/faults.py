@@ -407,6 +407,24 @@ def pcrf_dies_mid_call(bench):
         expect(lambda: _pcrf_back(lab), 25, "the PCRF did not come back")
 
 
+def killed_mid_call(bench):
+    """kill -9 of the daemon with a call up: its next start ends the Rx session that was left open."""
+    lab = bench.lab
+    wic, _ = bench.established()
+    check(lab.pcrf.open_sessions() > 0, "the PCRF has no session of the call")
+    lab.epcscf.kill()
+    for peer in (lab.rtpengine, lab.baresip):  # what they hold of the call is not what this is about
+        peer.stop()
+        peer.start()
+    lab.epcscf.start()
+    bench.mark = 0
+    expect(lambda: lab.pcrf.open_sessions() == 0, 10, "the PCRF still has the session of the dead daemon")
+    bench.logged(r"event=journal-found")
+    wic.close()
+    bench.open = []
+    bench.before = lab.epcscf.metrics()
+
+
 def _pcrf_back(lab):
     """Connected again: what /health says where the PCRF is required; else a call that asks it."""
     if lab.epcscf.policy == "required":
@@ -635,7 +653,8 @@ CALLS = [plain_call, spoofed_headers, caller_gives_up, phone_hangs_up, called_by
          phone_hangs_up_while_the_wic_is_away,
          wic_vanishes_while_ringing, gateway_gone, gateway_dies_mid_call]
 RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_has_no_ip_can_session, rx_sessions_of_a_call, pcrf_silent,
-      pcrf_slow, pcrf_aborts, pcrf_gone, pcrf_dies_mid_call]
+      pcrf_slow, pcrf_aborts, pcrf_gone, pcrf_dies_mid_call,
+      killed_mid_call]
 # In the other modes only what the mode changes.
 BY_POLICY = {"required": REGISTRATION + HANDSHAKE + CALLS + RX + [stopped_mid_call],
              "optional": [plain_call, pcrf_refuses, pcrf_silent, pcrf_gone],
