@@ -60,8 +60,8 @@ static enum epc_err read_all(struct epc_dict_source *source, struct epc_buf *jso
     for (size_t i = 0; i < n_delivered + n; i++) {
         char path[PATH_MAX];
         const char *from = i < n_delivered ? path : file[i - n_delivered];
-        if (i < n_delivered)
-            snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+        if (i < n_delivered && (size_t)snprintf(path, sizeof path, "%s/%s", dir, files[i]) >= sizeof path)
+            return EPC_EINVAL;
         enum epc_err e = slurp(from, &json[i], faults);
         if (e)
             return e;

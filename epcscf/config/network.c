@@ -44,7 +44,7 @@ unsigned epc_network_fit(const char *network, const struct epc_addr *addr)
 {
     struct epc_addr base;
     unsigned bits;
-    size_t n_base, n_addr;
+    size_t n_base = 0, n_addr = 0;
     if (!epc_network_parse(network, &base, &bits))
         return 0;
     const uint8_t *a = octets(&base, &n_base), *b = octets(addr, &n_addr);
