@@ -244,6 +244,8 @@ void golden(const char *file, json_t *avps)
     json_t *want = json_load_file(path, 0, NULL);
     strip(avps);
     if (!want || !json_equal(want, avps)) {
+        if (getenv("EPC_GOLDEN")) /* to look at the difference in the working copy */
+            json_dump_file(avps, path, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
         fprintf(stderr, "%s: not as expected; got\n", path);
         json_dumpf(avps, stderr, JSON_INDENT(1));
         fail_msg("%s", path);
