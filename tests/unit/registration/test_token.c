@@ -86,6 +86,36 @@ static void forged_headers_do_not_cross(void **state)
     expect_not(bench.out[0].text, "evil");
 }
 
+static const char *access_of(void *arg, uint64_t flow_id)
+{
+    (void)arg;
+    return flow_id == 1 ? "3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100;network-provided" : NULL;
+}
+
+static unsigned n_bound;
+
+static void on_bound(void *arg, const struct epc_binding *b)
+{
+    (void)arg;
+    n_bound++;
+    assert_string_equal(b->impi, "alice@ims.test");
+}
+
+/* What the policy function knows of the access goes into the REGISTERs of that flow, and it hears of each. */
+static void known_access_network(void **state)
+{
+    (void)state;
+    n_bound = 0;
+    epc_reg_on_access(bench.reg, access_of, NULL);
+    epc_reg_on_bound(bench.reg, on_bound, NULL);
+    bench_register(1, &(struct reg_text){.extra = bench_bearer("alice", 3600)});
+    expect_has(bench.out[0].text, "P-Access-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100;"
+                                  "network-provided\r\n");
+    assert_int_equal(n_bound, 0);
+    bench_ok(0, 540);
+    assert_int_equal(n_bound, 1);
+}
+
 static void expect_refused(const struct reg_text *t, uint64_t flow, int status, const char *header)
 {
     size_t before = bench.n_out, i = bench_register(flow, t);
@@ -290,6 +320,7 @@ static void forbidden_by_the_core_is_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(known_access_network),
         T(first_registration),
         T(other_syntax_and_param_off),
         T(forged_headers_do_not_cross),
