@@ -90,6 +90,7 @@ class Peer:
 
     def __init__(self, address, port, timeout=10):
         self.socket = socket.create_connection((address, port), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.hop = 100
         app = avp("Vendor-Specific-Application-Id", [avp("Vendor-Id", TGPP), avp("Auth-Application-Id", RX)])
         ip = b"\0\1" + socket.inet_aton(self.socket.getsockname()[0])

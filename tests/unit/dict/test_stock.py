@@ -290,8 +290,9 @@ class Settings(unittest.TestCase):
                                ("colour=red", "'colour=red' is none of"), ("/nonexistent.json", "cannot read /nonexistent.json"),
                                ("webrtc=/nonexistent.json", "cannot read /nonexistent.json")):
             node = self.node(argument)
-            self.assertNotEqual(node.process.wait(20), 0)
-            self.assertIn(told, node.text())
+            node.wait_for(re.escape(told))
+            self.assertNotIn("core state: Running", node.text())
+        self.assertNotEqual(node.process.wait(20), 0)
 
 
 if __name__ == "__main__":
