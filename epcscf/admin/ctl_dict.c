@@ -1,4 +1,4 @@
-/* epcscfctl dict: the command line, and the check of dictionary files. */
+/* epcscfctl dict: the command line. */
 #include "admin/ctl_dict.h"
 #include "admin/ctl.h"
 
@@ -13,6 +13,7 @@ static const char help[] =
     "  tree COMMAND               a command's ABNF with all groups unfolded\n"
     "  check [--add] [FILE...]    faults and remarks of the delivered files, or of those named;\n"
     "                             --add: of those named after the delivered ones\n"
+    "  check --message FILE...    hold messages against the dictionaries: records (lines of JSON), captures\n"
     "  export wireshark [--vendor N]\n"
     "                             XML for Wireshark: a dictionary of its own, or the AVPs of one vendor\n"
     "                             as a fragment for Wireshark's Custom.xml\n"
@@ -29,46 +30,18 @@ static int wrong(const char *fault, const char *what)
     return 2;
 }
 
-/* ---- check ------------------------------------------------------------------------------------------ */
-
-static int check(const struct ctl_dict_ask *a)
-{
-    struct epc_buf faults = {0}, remarks = {0};
-    struct epc_dict *d = NULL;
-    bool delivered = a->add || a->n_words == 0;
-    enum epc_err e = epc_dict_load_files(&d, delivered, a->dir, a->webrtc_vendor,
-                                         (const char *const *)a->word, (size_t)a->n_words, &faults);
-    if (faults.p)
-        fputs(faults.p, stdout);
-    if (e == EPC_OK) {
-        size_t avps = 0, commands = 0, n = epc_dict_remarks(d, &remarks);
-        while (epc_dict_avp_at(d, avps))
-            avps++;
-        while (epc_dict_command_at(d, commands))
-            commands++;
-        if (remarks.p)
-            fputs(remarks.p, stdout);
-        printf("no faults, %zu remarks: %zu AVPs, %zu commands\n", n, avps, commands);
-    } else if (e != EPC_EPROTO)
-        fprintf(stderr, "epcscfctl dict: %s\n", epc_err_name(e));
-    epc_buf_free(&faults);
-    epc_buf_free(&remarks);
-    epc_dict_destroy(d);
-    return e == EPC_OK ? 0 : e == EPC_EPROTO ? 1 : 2;
-}
-
 /* ---- the command line -------------------------------------------------------------------------------- */
 
 static const struct subcommand {
     const char *name;
     int (*run)(const struct ctl_dict_ask *a);
     int min_words, max_words;
-    bool takes_vendor, takes_command, takes_json, takes_add, no_dict;
+    bool takes_vendor, takes_command, takes_json, checks;
 } subcommands[] = {
     {.name = "show", .run = ctl_dict_show, .min_words = 1, .max_words = 1, .takes_json = true},
     {.name = "list", .run = ctl_dict_list, .takes_vendor = true, .takes_command = true, .takes_json = true},
     {.name = "tree", .run = ctl_dict_tree, .min_words = 1, .max_words = 1, .takes_json = true},
-    {.name = "check", .run = check, .max_words = 1000, .takes_add = true, .no_dict = true},
+    {.name = "check", .run = ctl_dict_check, .max_words = 1000, .checks = true},
     {.name = "export", .run = ctl_dict_export, .min_words = 1, .max_words = 1, .takes_vendor = true},
 };
 
@@ -89,8 +62,8 @@ static int take_option(struct ctl_dict_ask *a, const struct subcommand *s, int a
         a->json = true;
         return 0;
     }
-    if (strcmp(name, "--add") == 0 && s->takes_add) {
-        a->add = true;
+    if (s->checks && (strcmp(name, "--add") == 0 || strcmp(name, "--message") == 0)) {
+        *(strcmp(name, "--add") == 0 ? &a->add : &a->message) = true;
         return 0;
     }
     bool number = (strcmp(name, "--vendor") == 0 && s->takes_vendor) || strcmp(name, "--webrtc-vendor") == 0;
@@ -117,8 +90,8 @@ static int take_option(struct ctl_dict_ask *a, const struct subcommand *s, int a
 
 static int run(const struct subcommand *s, struct ctl_dict_ask *a)
 {
-    if (s->no_dict)
-        return s->run(a);
+    if (s->checks && !a->message)
+        return s->run(a); /* faulty files are what it is about */
     struct epc_buf faults = {0};
     struct epc_dict *d = NULL;
     int rc = 2;
@@ -158,6 +131,8 @@ int ctl_dict(int argc, char **argv)
         if (rc)
             return rc;
     }
+    if (a.message && (a.add || !a.n_words))
+        return wrong(a.add ? "--add is for dictionaries, not with --message" : "a file is missing after --message", NULL);
     if (a.n_words < s->min_words)
         return wrong("a name is missing after ", s->name);
     if (a.n_words > s->max_words)

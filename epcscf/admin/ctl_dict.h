@@ -7,7 +7,7 @@
 /** What the command line says. */
 struct ctl_dict_ask {
     const struct epc_dict *dict;
-    bool json, add;
+    bool json, add, message;
     const char *dir, *command;
     uint32_t webrtc_vendor; /**< 0: as delivered */
     uint32_t vendor;        /**< of --vendor */
@@ -21,6 +21,8 @@ int ctl_dict_show(const struct ctl_dict_ask *a);
 int ctl_dict_list(const struct ctl_dict_ask *a);
 int ctl_dict_tree(const struct ctl_dict_ask *a);
 int ctl_dict_export(const struct ctl_dict_ask *a);
+/** Of dictionaries; `dict` is then not set. Of messages, with --message. */
+int ctl_dict_check(const struct ctl_dict_ask *a);
 
 /** The command named, or a complaint and NULL. */
 const struct epc_dict_command *ctl_dict_command(const struct epc_dict *d, const char *name);

@@ -84,6 +84,19 @@ def message(code, flags, avps, app=RX, hop=1, end=1):
     return struct.pack("!IIIII", 1 << 24 | 20 + len(body), flags << 24 | code, app, hop, end) + body
 
 
+def capture(path, packets):
+    """Diameter messages as TCP segments from port 3868, in a pcap of raw IP."""
+    with open(path, "wb") as f:
+        f.write(struct.pack("!IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
+        seq = 1
+        for p in packets:
+            tcp = struct.pack("!HHIIBBHHH", 3868, 40000, seq, 1, 5 << 4, 0x18, 65535, 0, 0) + p
+            ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 1, 0, 64, 6, 0, socket.inet_aton("192.0.2.1"),
+                             socket.inet_aton("192.0.2.2"))
+            f.write(struct.pack("!IIII", 0, 0, len(ip + tcp), len(ip + tcp)) + ip + tcp)
+            seq += len(p)
+
+
 class Peer:
     """A connection after CER and CEA; answers watchdogs by itself."""
     host, realm = "af.ims.test", "ims.test"

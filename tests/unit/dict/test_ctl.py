@@ -8,6 +8,8 @@ import sys
 import tempfile
 import unittest
 
+from diameter import RX, avp, capture, message
+
 CTL = DICT = ""
 
 
@@ -112,6 +114,21 @@ class Ctl(unittest.TestCase):
             self.assertIn(part, out)
         self.assertIn("line 1", self.checked("{")[1])
         self.assertEqual(ctl("check", "/nonexistent.json")[0], 2)
+
+    def test_check_of_messages(self):
+        own = [avp("Session-Id", "af;1;1"), avp("Auth-Application-Id", RX), avp("Origin-Host", "af"),
+               avp("Origin-Realm", "ims.test"), avp("Destination-Realm", "ims.test")]
+        with tempfile.NamedTemporaryFile("wb", suffix=".pcap") as f:
+            capture(f.name, [message(265, 0xc0, own)])
+            code, out, _ = ctl("check", "--message", f.name, "--dir", DICT)
+            self.assertEqual((code, out), (0, "1 messages, 0 with faults\n"))
+            capture(f.name, [message(265, 0xc0, own), message(265, 0xc0, own[1:]), message(274, 0xc0, own)])
+            code, out, _ = ctl("check", "--message", f.name, "--dir", DICT)
+            self.assertEqual(code, 1)
+            for part in ("AAR", "Session-Id", "ASR", "Abort-Cause", "3 messages, 2 with faults"):
+                self.assertIn(part, out)
+        self.assertEqual(ctl("check", "--message", "/nonexistent", "--dir", DICT)[0], 2)
+        self.assertIn("a file is missing", ctl("check", "--message")[2])
 
     def test_reference_page_is_up_to_date(self):
         with open(os.path.join(DICT, "REFERENCE.md"), encoding="utf-8") as f:

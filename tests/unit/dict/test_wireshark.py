@@ -6,8 +6,6 @@ test_wireshark.py FOLDER-OF-fdx PATH-OF-epcscfctl [--write]
 import json
 import os
 import re
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -15,7 +13,7 @@ import unittest
 import xml.etree.ElementTree as ET
 
 import diameter
-from diameter import RX, TGPP, WEBRTC, avp, message, raw
+from diameter import RX, TGPP, WEBRTC, avp, capture, message, raw
 
 FDX = CTL = ""
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -148,19 +146,6 @@ class Comparison(unittest.TestCase):
 
 
 # ---- the export ------------------------------------------------------------------------------------------------
-
-def capture(path, packets):
-    """Diameter messages as TCP segments from port 3868, in a pcap of raw IP."""
-    with open(path, "wb") as f:
-        f.write(struct.pack("!IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
-        seq = 1
-        for p in packets:
-            tcp = struct.pack("!HHIIBBHHH", 3868, 40000, seq, 1, 5 << 4, 0x18, 65535, 0, 0) + p
-            ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 1, 0, 64, 6, 0, socket.inet_aton("192.0.2.1"),
-                             socket.inet_aton("192.0.2.2"))
-            f.write(struct.pack("!IIII", 0, 0, len(ip + tcp), len(ip + tcp)) + ip + tcp)
-            seq += len(p)
-
 
 def example():
     media = avp("WebRTC-Media-Info", [avp("AGW-Access-Address", b"\0\1\xc6\x33\x64\x14"), avp("AGW-Access-Port", 40000),
