@@ -195,7 +195,7 @@ static bool next_way(const struct rx_flight *f, const struct rx_attempt *a, enum
     size_t n = hops_tried(f, false, tried);
     if (!a->with_host || !f->host[0] || why == FAIL_BUSY)
         return false;
-    if ((why == FAIL_NO_REALM || why == FAIL_NOT_DELIVERED) && a->hop->relay && !a->our_realm &&
+    if ((why == FAIL_NO_REALM || why == FAIL_NOT_DELIVERED) && !a->our_realm &&
         strcasecmp(f->realm, rx_peer_realm(a->hop)) != 0) {
         *next = (struct rx_attempt){.hop = a->hop, .with_host = true, .our_realm = true};
         return true; /* TS 29.213 7.3.5: the same host by way of the configured realm */
@@ -409,7 +409,7 @@ static void late_answer(struct rx_flight *f, const struct rx_attempt *a, const s
         return;
     }
     epc_count(EPC_C_RX_DUPLICATES);
-    epc_log(EPC_LOG_INFO, "rx", "event=granted-twice session=%s first=%s second=%.*s", f->sid, f->winner,
+    epc_log(EPC_LOG_DEBUG, "rx", "event=granted-twice session=%s first=%s second=%.*s", f->sid, f->winner,
             EPC_STR_ARG(r->host));
     rx_held_abandon(epc_str_c(f->sid), a->hop->host);
 }
@@ -437,7 +437,7 @@ static void on_error_answer(struct rx_flight *f, struct rx_attempt *a, const str
         fd_msg_free(m);
         return;
     }
-    epc_log(EPC_LOG_INFO, "rx", "event=attempt-failed session=%s peer=%s code=%u by=%.*s", f->sid,
+    epc_log(EPC_LOG_DEBUG, "rx", "event=attempt-failed session=%s peer=%s code=%u by=%.*s", f->sid,
             a->hop->host, r->code, EPC_STR_ARG(r->host));
     rx_attempt_failed(f, a, why, m, to);
 }

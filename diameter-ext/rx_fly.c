@@ -116,10 +116,11 @@ static struct msg *message_of(struct rx_flight *f, const struct rx_attempt *a)
     return NULL;
 }
 
-/* A copy is only worth its time when there is somebody else to send it to. */
+/* A copy is only worth its time when there is somebody else to send it to, or another way. */
 static void keep_copy(struct rx_flight *f)
 {
-    if (f->wire || !f->first || (rx_peer_count_open() < 2 && !f->next_try.hop->relay))
+    bool other_realm = f->host[0] && strcasecmp(f->realm, rx_peer_realm(f->next_try.hop)) != 0;
+    if (f->wire || !f->first || (rx_peer_count_open() < 2 && !f->next_try.hop->relay && !other_realm))
         return;
     if (fd_msg_bufferize(f->first, &f->wire, &f->wire_n))
         f->wire = NULL;
@@ -147,7 +148,7 @@ void rx_fly(struct rx_flight *f, struct rx_list *to)
     if (f->n > 1) {
         epc_count(EPC_C_RX_FAILOVER);
         f->attempt[f->n - 2].hop->failed_over++;
-        epc_log(EPC_LOG_INFO, "rx", "event=sent-again session=%s from=%s to=%s", f->sid,
+        epc_log(EPC_LOG_DEBUG, "rx", "event=sent-again session=%s from=%s to=%s", f->sid,
                 f->attempt[f->n - 2].hop->host, a->hop->host);
         rx_flight_report(f, to);
     }

@@ -593,6 +593,22 @@ def two_agents(w):
     w.settled(a)
 
 
+def realm_without_a_route(w):
+    """The realm of the PCRF's answer leads nowhere: the same host by way of the configured one."""
+    (a,) = w.pcrfs(1)
+    edge = w.run(a, priorities=[1])
+    a.rules({"match": {}, "origin_realm": "elsewhere.test"})
+    granted(edge.ask("open", "c", 1), "a call")
+    a.rules({"match": {"request_type": 1}, "result": 3003, "error_bit": True})
+    edge.ask("update", "c", 1)
+    a.rules({"match": {}, "origin_realm": "elsewhere.test"})
+    equal([(avp(m, "Destination-Realm"), avp(m, "Destination-Host")) for m in a.record("AAR")],
+          [(REALM, None), ("elsewhere.test", a.name), (REALM, a.name)], "where the requests went")
+    granted(edge.ask("update", "c", 1), "a later update")
+    edge.close("c", 1)
+    w.settled()
+
+
 def crash_closes_what_was_open(w):
     a, b = w.pcrfs()
     edge = w.run(a, b, priorities=[1, 1])
@@ -734,7 +750,7 @@ def another_form(w):
 
 SCENARIOS = (priority_and_stickiness, equals_share, link_lost_during_set_up, silent_during_set_up,
              silent_before_an_update, killed_before_an_update, restart_is_seen, own_state_id_grows, too_busy,
-             not_delivered, redirects, redirects_that_lead_nowhere, behind_an_agent, two_agents,
+             not_delivered, redirects, redirects_that_lead_nowhere, behind_an_agent, two_agents, realm_without_a_route,
              crash_closes_what_was_open, journal_outlives_a_frozen_pcrf, one_process_at_a_time, disk_full,
              another_form, flapping, stalled_peer_holds_up_nobody, over_tls)
 

@@ -57,6 +57,7 @@ struct pcrf_rule {
     bool push_early;       /* counted from the AAR, not from the AAA */
     unsigned push_times;   /* how often RAR or ASR is sent */
     json_t *doc;           /* counted */
+    char origin_realm[128]; /* "" = our own */
     char redirect[4][256]; /* Redirect-Host */
     size_t n_redirect;
     int64_t redirect_usage, redirect_cache_s; /* -1 = not sent */

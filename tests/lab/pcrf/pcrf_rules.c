@@ -99,6 +99,8 @@ static void read_rule(const json_t *o, struct pcrf_rule *r)
     json_array_foreach(json_object_get(o, "redirect"), i, v)
         if (r->n_redirect < 4)
             snprintf(r->redirect[r->n_redirect++], sizeof r->redirect[0], "%s", json_string_value(v));
+    const char *realm = json_string_value(json_object_get(o, "origin_realm"));
+    snprintf(r->origin_realm, sizeof r->origin_realm, "%s", realm ? realm : "");
     r->redirect_usage = i64_of(o, "redirect_usage", -1);
     r->redirect_cache_s = i64_of(o, "redirect_cache_s", -1);
     json_array_foreach(json_object_get(o, "acceptable"), i, v)

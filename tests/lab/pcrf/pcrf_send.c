@@ -117,6 +117,10 @@ void pcrf_answer(struct msg **request, const struct pcrf_rule *r, uint32_t comma
     *request = NULL;
     put_u32(m, 0, "Auth-Application-Id", PCRF_APP);
     fd_msg_add_origin(m, 1);
+    struct avp *realm = r->origin_realm[0] ? pcrf_child(m, 0, 296, NULL) : NULL;
+    union avp_value as = {.os = {(uint8_t *)r->origin_realm, strlen(r->origin_realm)}};
+    if (realm)
+        fd_msg_avp_setvalue(realm, &as);
     uint32_t code = r->result ? r->result : 2001;
     if (r->no_result)
         code = 0;
