@@ -155,10 +155,11 @@ static void set_flows(const struct epc_policy_input *in, const struct pol_line *
     pol_filters(in, &shared, false, &rtp);
     if (rtp.uplink[0] || two) /* nothing known: nothing to describe yet */
         add_flow(l, before, &rtp, c);
-    if (two) {
+    if (two)
         pol_filters(in, &shared, true, &rtcp);
+    if (two && !(rtcp.uplink[0] && strcmp(rtcp.uplink, rtp.uplink) == 0)) /* a TURN server has one port for both */
         add_flow(l, before, &rtcp, c);
-    } else
+    else
         end_rtcp(l, before, c);
 }
 

@@ -148,30 +148,49 @@ static int64_t sum(int64_t a, int64_t b)
 }
 
 /* Audio and video on one flow get one QCI: video's, and the bandwidth of all. */
-static void merge_bundle(struct epc_service_info *s, struct pol_line *lines)
+static void share_flow(const struct pol_line *l, const struct pol_line *t, const char *fact,
+                       struct epc_media_component *c, struct epc_media_component *tag)
+{
+    tag->max_ul_bps = sum(tag->max_ul_bps, c->max_ul_bps);
+    tag->max_dl_bps = sum(tag->max_dl_bps, c->max_dl_bps);
+    if (c->type == EPC_MEDIA_VIDEO)
+        tag->type = EPC_MEDIA_VIDEO;
+    else if (c->type == EPC_MEDIA_AUDIO && tag->type != EPC_MEDIA_VIDEO)
+        tag->type = EPC_MEDIA_AUDIO;
+    pol_why(t, "Media-Type=%s Max-Requested-Bandwidth-UL=%" PRId64 " Max-Requested-Bandwidth-DL=%" PRId64
+               " <- with component %u on its flow, %s (TS 29.214 5.3.16)",
+            pol_media_type_name(tag->type), tag->max_ul_bps, tag->max_dl_bps, c->number, fact);
+    pol_why(l, "Max-Requested-Bandwidth left out <- part of component %u's (TS 29.214 5.3.16)", t->number);
+    if (c->n_flows)
+        pol_why(l, "Media-Sub-Component left out <- on the flow of component %u, %s (TS 29.214 5.3.16)", t->number,
+                fact);
+    c->max_ul_bps = c->max_dl_bps = -1;
+    c->n_flows = 0;
+}
+
+static bool same_uplink(const struct epc_media_component *a, const struct epc_media_component *b)
+{
+    return a->n_flows && b->n_flows && a->flow[0].uplink[0] && strcmp(a->flow[0].uplink, b->flow[0].uplink) == 0;
+}
+
+/* One flow, one component: members of a BUNDLE group, and media whose filters are the same all the same,
+ * such as all that goes through one TURN server. */
+static void merge_flows(struct epc_service_info *s, const struct pol_line *lines)
 {
     for (size_t i = 0; i < s->n_components; i++) {
         struct epc_media_component *c = &s->component[i], *tag = NULL;
         const struct pol_line *l = &lines[c->number - 1];
-        if (!l->transport)
-            continue;
-        for (size_t k = 0; k < s->n_components; k++)
+        const char *fact = "policy.bundle=merge";
+        for (size_t k = 0; k < s->n_components && l->transport; k++)
             if (s->component[k].number == l->tag)
                 tag = &s->component[k];
-        if (!tag)
-            continue;
-        const struct pol_line *t = &lines[l->tag - 1];
-        tag->max_ul_bps = sum(tag->max_ul_bps, c->max_ul_bps);
-        tag->max_dl_bps = sum(tag->max_dl_bps, c->max_dl_bps);
-        if (c->type == EPC_MEDIA_VIDEO)
-            tag->type = EPC_MEDIA_VIDEO;
-        else if (c->type == EPC_MEDIA_AUDIO && tag->type != EPC_MEDIA_VIDEO)
-            tag->type = EPC_MEDIA_AUDIO;
-        pol_why(t, "Media-Type=%s Max-Requested-Bandwidth-UL=%" PRId64 " Max-Requested-Bandwidth-DL=%" PRId64
-                   " <- with component %u on its flow, policy.bundle=merge (TS 29.214 5.3.16)",
-                pol_media_type_name(tag->type), tag->max_ul_bps, tag->max_dl_bps, c->number);
-        pol_why(l, "Max-Requested-Bandwidth left out <- part of component %u's (TS 29.214 5.3.16)", l->tag);
-        c->max_ul_bps = c->max_dl_bps = -1;
+        for (size_t k = 0; k < i && !tag; k++)
+            if (same_uplink(&s->component[k], c)) {
+                tag = &s->component[k];
+                fact = "with the same filter";
+            }
+        if (tag && tag != c)
+            share_flow(l, &lines[tag->number - 1], fact, c, tag);
     }
 }
 
@@ -183,9 +202,9 @@ static void join_dialogue(const struct pol_line *l, const struct epc_media_compo
                           struct epc_media_component *c)
 {
     int64_t ul = c->max_ul_bps, dl = c->max_dl_bps;
-    if (old->max_ul_bps > ul)
+    if (ul >= 0 && old->max_ul_bps > ul) /* none of its own: part of another component's */
         c->max_ul_bps = old->max_ul_bps;
-    if (old->max_dl_bps > dl)
+    if (dl >= 0 && old->max_dl_bps > dl)
         c->max_dl_bps = old->max_dl_bps;
     if (c->max_ul_bps != ul || c->max_dl_bps != dl)
         pol_why(l, "Max-Requested-Bandwidth-UL=%" PRId64 " Max-Requested-Bandwidth-DL=%" PRId64
@@ -195,6 +214,17 @@ static void join_dialogue(const struct pol_line *l, const struct epc_media_compo
     c->status = c->status == EPC_FLOW_DISABLED ? old->status : EPC_FLOW_ENABLED;
     pol_why(l, "Flow-Status=%s <- open for each of the early dialogues (TS 29.214 Annex A)",
             pol_flow_status_name(c->status));
+}
+
+static void join_dialogues(const struct epc_policy_input *in, const struct pol_line *lines,
+                           struct epc_service_info *s)
+{
+    for (size_t i = 0; in->several_dialogues && i < s->n_components; i++) {
+        struct epc_media_component *c = &s->component[i];
+        const struct epc_media_component *old = pol_find(in->previous, c->number);
+        if (old && old->status != EPC_FLOW_REMOVED)
+            join_dialogue(&lines[c->number - 1], old, c);
+    }
 }
 
 /* What was told before and runs no more: removed, unless another early dialogue has it. Never told:
@@ -237,8 +267,6 @@ static enum epc_err add_lines(const struct epc_policy_input *in, struct pol_line
             before = NULL;
         s->n_components++;
         err = pol_component(in, &lines[i], before, c);
-        if (before && in->several_dialogues)
-            join_dialogue(&lines[i], before, c);
     }
     return err;
 }
@@ -278,8 +306,10 @@ enum epc_err epc_policy_service_info(const struct epc_policy_input *in, struct e
         lines[i] = line_of(in, i, why);
     set_bundle(in, lines, n);
     enum epc_err err = add_lines(in, lines, n, s);
-    if (err == EPC_OK && in->cfg->bundle == EPC_BUNDLE_MERGE)
-        merge_bundle(s, lines);
+    if (err == EPC_OK && in->cfg->bundle != EPC_BUNDLE_SPLIT)
+        merge_flows(s, lines);
+    if (err == EPC_OK)
+        join_dialogues(in, lines, s);
     if (err == EPC_OK)
         err = add_gone(in, s, why);
     if (err == EPC_OK && why) {

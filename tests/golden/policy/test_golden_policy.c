@@ -355,6 +355,7 @@ static void turn_servers_of_the_access_network(void **state)
 {
     (void)state;
     play("relay");
+    play("relay-av");
     play("relay-tcp");
     play("relay-other");
 }

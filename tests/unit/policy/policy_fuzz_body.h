@@ -38,6 +38,16 @@ static inline void check_shapes(const struct epc_service_info *full, bool webrtc
     }
 }
 
+/* One flow, one component (TS 29.214 5.3.16). */
+static inline void check_flows_differ(const struct epc_service_info *s)
+{
+    for (size_t i = 0; i < s->n_components; i++)
+        for (size_t k = 0; k < i; k++)
+            MUST(s->component[i].n_flows == 0 || s->component[k].n_flows == 0 ||
+                 !s->component[i].flow[0].uplink[0] ||
+                 strcmp(s->component[i].flow[0].uplink, s->component[k].flow[0].uplink) != 0);
+}
+
 /* What was told, with the difference laid over it, is what there is. */
 static inline void check_merge(const struct epc_service_info *told, const struct epc_service_info *next)
 {
@@ -82,10 +92,17 @@ static inline void policy_round(struct epc_str up_text, struct epc_str down_text
         MUST(first->why != NULL);
         grammar_info(first);
         check_shapes(first, more & 16);
+        if (cfg.bundle != EPC_BUNDLE_SPLIT)
+            check_flows_differ(first);
         in.explain = false;
         MUST(epc_policy_service_info(&in, &quiet) == EPC_OK);
         MUST(!quiet->why && same_info(first, quiet)); /* words change nothing */
-        in.previous = first;
+        in.previous = first; /* the same dialogue again adds nothing */
+        in.several_dialogues = true;
+        epc_service_info_free(quiet);
+        quiet = NULL;
+        MUST(epc_policy_service_info(&in, &quiet) == EPC_OK);
+        MUST(same_info(first, quiet));
         in.downlink = up; /* any other SDP will do */
         in.uplink = down;
         in.several_dialogues = more & 32;
