@@ -7,7 +7,7 @@
 
 #include "policy_fuzz_body.h"
 
-enum { ROUNDS = 1500 };
+enum { ROUNDS = 600 };
 
 static uint64_t seed = 20260801;
 
