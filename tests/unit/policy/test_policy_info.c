@@ -328,6 +328,30 @@ static void test_removed(void **state)
     free(gone);
 }
 
+static void test_rtcp_ends(void **state)
+{
+    (void)state;
+    struct access a, b;
+#define AVP(port, addr, mux) HEAD "m=audio " port " RTP/AVP 0\r\nc=IN IP4 " addr "\r\n" mux
+    access_init(&a, AVP("6000", "10.45.0.2", ""), AVP("40000", "198.51.100.20", ""), "10.45.0.2", true);
+    access_init(&b, AVP("6000", "10.45.0.2", "a=rtcp-mux\r\n"), AVP("40000", "198.51.100.20", "a=rtcp-mux\r\n"),
+                "10.45.0.2", true);
+    struct epc_service_info *first = derive(&a), *second, *d;
+    b.in.previous = first;
+    second = derive(&b);
+    assert_int_equal(epc_service_info_diff(first, second, &d), EPC_OK);
+    assert_int_equal(d->component[0].n_flows, 2);
+    assert_int_equal(d->component[0].flow[1].status, EPC_FLOW_REMOVED);
+    epc_service_info_free(d);
+    assert_int_equal(epc_service_info_diff(NULL, second, &d), EPC_OK); /* a new session: never told */
+    assert_int_equal(d->component[0].n_flows, 1);
+    epc_service_info_free(d);
+    epc_service_info_free(first);
+    epc_service_info_free(second);
+    access_free(&a);
+    access_free(&b);
+}
+
 static void test_preliminary(void **state)
 {
     (void)state;
@@ -397,7 +421,7 @@ int main(void)
         cmocka_unit_test(test_candidates),     cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_flow_status),    cmocka_unit_test(test_removed),
         cmocka_unit_test(test_preliminary),    cmocka_unit_test(test_roles_do_not_matter),
-        cmocka_unit_test(test_signalling),
+        cmocka_unit_test(test_signalling),     cmocka_unit_test(test_rtcp_ends),
     };
     return cmocka_run_group_tests_name("policy_info", tests, NULL, NULL);
 }
