@@ -4,5 +4,7 @@
 
 /** dict show|list|tree|check|export: ctl_dict.c. */
 int ctl_dict(int argc, char **argv);
+/** replay FILE...: ctl_replay.c. */
+int ctl_replay(int argc, char **argv);
 
 #endif

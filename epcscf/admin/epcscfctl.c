@@ -20,6 +20,7 @@ static const struct local {
     int (*run)(int argc, char **argv);
 } locals[] = {
     {"dict", "look things up in the Diameter dictionaries, check and export them", ctl_dict},
+    {"replay", "play, compare, check and show recorded Rx exchanges and captures", ctl_replay},
 };
 #define N_LOCALS (sizeof locals / sizeof locals[0])
 

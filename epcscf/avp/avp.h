@@ -285,8 +285,9 @@ struct epc_exchange {
 };
 enum { EPC_EXCHANGE_MAX = 100000 };
 
-/** A file's content: lines of JSON as `epcscfctl record` writes them (blank lines, lines that begin with
- *  #, and objects without "command" or "raw" are left alone), or a capture in pcap or pcapng form with
+/** A file's content: JSON objects as `epcscfctl record` writes them, one a line; an object may also go over
+ *  several lines. Blank lines, lines that begin with #, and objects without "command" or "raw" are left
+ *  alone. Or a capture in pcap or pcapng form with
  *  Diameter over TCP on any port.
  *  @param[out] out zeroed before; freed with epc_exchange_free() whatever is returned.
  *  @param why what could not be read, a sentence a line; also after EPC_OK (a capture with holes).

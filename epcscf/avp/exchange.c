@@ -97,44 +97,64 @@ static enum epc_err read_raw(struct reader *r, struct epc_recorded *m, const cha
     return e;
 }
 
-static void read_line(struct reader *r, struct epc_str line, size_t number)
+static void take_object(struct reader *r, const json_t *o, struct epc_str text, size_t number)
+{
+    const json_t *raw = json_object_get(o, "raw");
+    struct epc_buf why = {0};
+    if (!raw && !json_object_get(o, "command"))
+        return;
+    struct epc_recorded *m = one_more(r);
+    if (!m)
+        return;
+    m->line = number;
+    read_envelope(m, o);
+    r->e = raw ? read_raw(r, m, json_string_value(raw)) : epc_msg_from_json(&m->msg, r->d, text, &why);
+    if (why.p)
+        epc_why(r->why, "line %zu: %.*s", number, (int)strcspn(why.p, "\n"), why.p);
+    epc_buf_free(&why);
+}
+
+/* One object at the beginning of @p s, which may go over several lines. @return its octets */
+static size_t read_object(struct reader *r, struct epc_str s, size_t number)
 {
     json_error_t err;
-    json_t *o = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &err);
-    if (!json_is_object(o)) {
-        epc_why(r->why, "line %zu: no JSON object: %s at column %d", number, o ? "another value" : err.text,
-                o ? 1 : err.column);
-        json_decref(o);
+    if (s.n > 8 * EPC_MSG_MAX_OCTETS)
+        s.n = 8 * EPC_MSG_MAX_OCTETS;
+    json_t *o = json_loadb(s.p, s.n, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &err);
+    size_t n = o ? (size_t)err.position : 0;
+    if (json_is_object(o))
+        take_object(r, o, (struct epc_str){s.p, n}, number);
+    else {
+        epc_why(r->why, "line %zu: no JSON object: %s", number + (o || err.line < 1 ? 0 : (size_t)err.line - 1),
+                o ? "another value" : err.text);
         r->e = EPC_EPROTO;
-        return;
-    }
-    const json_t *raw = json_object_get(o, "raw");
-    if (raw || json_object_get(o, "command")) {
-        struct epc_recorded *m = one_more(r);
-        if (m) {
-            m->line = number;
-            read_envelope(m, o);
-            struct epc_buf why = {0};
-            r->e = raw ? read_raw(r, m, json_string_value(raw)) : epc_msg_from_json(&m->msg, r->d, line, &why);
-            if (why.p)
-                epc_why(r->why, "line %zu: %.*s", number, (int)strcspn(why.p, "\n"), why.p);
-            epc_buf_free(&why);
-        }
     }
     json_decref(o);
+    return n;
+}
+
+static void read_comment(struct reader *r, struct epc_str line)
+{
+    if (r->x->title || r->x->n)
+        return;
+    r->x->title = epc_str_dup(epc_str_trim((struct epc_str){line.p + 1, line.n - 1}));
+    if (!r->x->title)
+        r->e = EPC_ENOMEM;
 }
 
 static void read_lines(struct reader *r, struct epc_str s)
 {
-    for (size_t number = 1; s.n && r->e == EPC_OK; number++) {
-        struct epc_str line = epc_str_trim(epc_str_cut(&s, '\n'));
-        if (epc_str_starts(line, "#") && !r->x->title && number == 1) {
-            r->x->title = epc_str_dup(epc_str_trim((struct epc_str){line.p + 1, line.n - 1}));
-            if (!r->x->title)
-                r->e = EPC_ENOMEM;
-        }
-        if (line.n && line.p[0] != '#')
-            read_line(r, line, number);
+    for (size_t number = 1; s.n && r->e == EPC_OK;) {
+        struct epc_str rest = s, line = epc_str_cut(&rest, '\n');
+        struct epc_str text = epc_str_trim(line);
+        size_t used = line.n + (rest.p != NULL);
+        if (text.n && text.p[0] == '#')
+            read_comment(r, text);
+        else if (text.n)
+            used = (size_t)(text.p - s.p) + read_object(r, (struct epc_str){text.p, s.n - (size_t)(text.p - s.p)}, number);
+        for (size_t i = 0; i < used; i++)
+            number += s.p[i] == '\n';
+        s = (struct epc_str){s.p + used, s.n - used};
     }
 }
 
