@@ -243,6 +243,7 @@ class Export(unittest.TestCase):
 
 if __name__ == "__main__":
     FDX, CTL = sys.argv[1:3]
+    os.umask(0o022)  # another user reads what it writes
     if "--write" in sys.argv:
         write()
     else:
