@@ -59,7 +59,7 @@ static struct held *find(struct epc_str sid)
 
 /* ---- the journal's lines ---------------------------------------------------------------------------- */
 
-static void write_line(int kind, const struct held *e, const struct place *p)
+static void write_line(enum rx_journal_kind kind, const struct held *e, const struct place *p)
 {
     struct rx_journal_record r = {.kind = kind, .sid = e->sid, .hop = epc_str_c(p->hop),
                                   .host = epc_str_c(p->host), .realm = epc_str_c(p->realm),

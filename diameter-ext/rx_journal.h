@@ -17,8 +17,9 @@
 
 #define RX_JOURNAL_LINE_MAX 1400
 
+enum rx_journal_kind { RX_JOURNAL_HEAD = '#', RX_JOURNAL_HELD = '+', RX_JOURNAL_FREE = '-' };
 struct rx_journal_record {
-    enum { RX_JOURNAL_HEAD = '#', RX_JOURNAL_HELD = '+', RX_JOURNAL_FREE = '-' } kind;
+    enum rx_journal_kind kind;
     struct epc_str sid, hop, host, realm; /**< borrowed; host may be empty: not known yet */
     uint32_t state;                       /**< Origin-State-Id; in HEAD the writer's */
 };

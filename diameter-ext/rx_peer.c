@@ -222,7 +222,7 @@ bool rx_peer_usable(const struct rx_peer *p)
 }
 
 /* Twice as long each time that the peer has not changed when its time is over. */
-static void hold(struct rx_peer *p, int why)
+static void hold(struct rx_peer *p, enum rx_hold why)
 {
     if (rx_peer_held(p))
         return; /* found out by a request that was on its way already */

@@ -16,13 +16,16 @@ void rx_unlock(void);
 
 /* ---- rx_peer.c --------------------------------------------------------------------------------------- */
 
+/** Why a peer is left alone. */
+enum rx_hold { RX_FREE, RX_SILENT, RX_FAILING, RX_BUSY };
+
 struct rx_peer {
     char host[RX_NAME_MAX], realm[RX_NAME_MAX]; /**< realm: configured; else as the peer says, or "" */
     const char *profile;        /**< NULL = policy.profile */
     uint32_t priority;
     bool configured;            /**< in policy.peers */
     bool open, relay, serves_rx;
-    enum { RX_FREE, RX_SILENT, RX_FAILING, RX_BUSY } hold; /**< why it is left alone until hold_until */
+    enum rx_hold hold;          /**< until hold_until */
     unsigned hold_level;
     uint64_t hold_until;
     uint64_t last_answer_ms;    /**< of any kind but our own node's */

@@ -42,7 +42,7 @@ static struct rx_journal *opened(struct found *f, uint32_t *state)
     return j;
 }
 
-static void add(struct rx_journal *j, int kind, const char *sid)
+static void add(struct rx_journal *j, enum rx_journal_kind kind, const char *sid)
 {
     struct epc_buf b = {0};
     struct rx_journal_record r = {.kind = kind, .sid = epc_str_c(sid), .hop = EPC_STR("pcrf.ims.test"),
