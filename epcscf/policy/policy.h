@@ -314,7 +314,10 @@ struct epc_policy_client {
     /** No request is sent yet. All of @p o is copied. @return EPC_OK, EPC_ENOMEM */
     enum epc_err (*open)(struct epc_policy_client *c, const struct epc_policy_open *o,
                          struct epc_policy_session **out);
-    /** First call: initial request; later ones: updates. Takes *info (nulled). */
+    /** First call: initial request; later ones: updates, each what differs from the one before that was
+     *  not refused (epc_service_info_diff()). Takes *info on EPC_OK (nulled). What the policy function
+     *  knows already is granted without asking it; @p done never runs inside request().
+     *  @return EPC_OK, EPC_ENOMEM, EPC_ELIMIT (64 requests wait already) */
     enum epc_err (*request)(struct epc_policy_session *s, struct epc_service_info **info,
                             epc_policy_done_fn *done, void *arg);
     /** The UE has another address: the binding key of an Rx session cannot change, so the next request

@@ -184,6 +184,25 @@ static void more_bandwidth_than_32_bits(void **state)
     }
 }
 
+/* The PCRF knows NetLoc: where the UE was is asked for at the end as well. */
+static void access_information_at_the_end(void **state)
+{
+    (void)state;
+    static const char *const rule[] = {
+        "{}", "{'rules': [{'answer_avps': [{'name': 'Supported-Features', 'avps': ["
+              "{'name': 'Vendor-Id', 'value': 10415}, {'name': 'Feature-List-ID', 'value': 1},"
+              "{'name': 'Feature-List', 'value': 32}]}]}]}"};
+    for (int netloc = 0; netloc < 2; netloc++) {
+        struct call c = {.with = {.want_access_info = true}};
+        json_t *all;
+        fresh(rule[netloc]);
+        first_result(&c);
+        finish(&c);
+        assert_int_equal(count_avps(last(&all, "STR"), "Required-Access-Info"), netloc ? 2 : 0);
+        json_decref(all);
+    }
+}
+
 /* ---- the UE's address -------------------------------------------------------------------------------- */
 
 static void move(void *arg)
@@ -507,6 +526,7 @@ int main(void)
         cmocka_unit_test(refused_update_is_forgotten),
         cmocka_unit_test(class_comes_back),
         cmocka_unit_test(more_bandwidth_than_32_bits),
+        cmocka_unit_test(access_information_at_the_end),
         cmocka_unit_test(new_address_new_session),
         cmocka_unit_test(not_again_before_the_retry_interval),
         cmocka_unit_test(everything_that_a_refusal_says),
