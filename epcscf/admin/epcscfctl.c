@@ -82,6 +82,7 @@ static void usage(FILE *f)
     fprintf(f, "usage: epcscfctl [--socket PATH] COMMAND [WORD...]   (help lists the daemon's commands)\n");
     for (size_t i = 0; i < N_LOCALS; i++)
         fprintf(f, "       epcscfctl %-7s ...   %s; without a daemon\n", locals[i].name, locals[i].help);
+    fputs("       epcscfctl rx explain --sdp ...   what a PCRF would be told of a call; without a daemon\n", f);
 }
 
 int main(int argc, char **argv)
@@ -100,6 +101,8 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
+    if (argc - first > 2 && ctl_rx_is_preview(argc - first, argv + first))
+        return ctl_rx_preview(argc - first, argv + first);
     for (size_t i = 0; i < N_LOCALS; i++)
         if (strcmp(argv[first], locals[i].name) == 0)
             return locals[i].run(argc - first, argv + first);
