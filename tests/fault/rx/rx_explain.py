@@ -148,6 +148,7 @@ def failed_over(w):
     says(explain(edge, "silent0"), "no answer within policy.failover_ms", "no answer in time")
     a.thaw()
     b.thaw()
+    expect(lambda: len(a.record("AAR")) == 2 and len(b.record("AAR")) == 2, 10, "the AARs are not read")
     edge.close("busy")
     edge.close("silent")
     w.settled()
