@@ -139,7 +139,7 @@ static void keep(char **to, struct msg *m, enum rx_avp id)
 }
 
 /* RFC 6733 8.20: what a server sent last, all of it. */
-static void keep_class(struct rx_assoc *a, struct msg *m)
+void rx_learn_class(struct rx_assoc *a, struct msg *m)
 {
     struct avp *c = rx_get(m, RX_CLASS, NULL);
     if (!c)
@@ -165,7 +165,7 @@ void rx_learn_peer(struct rx_assoc *a, struct msg *m)
 {
     keep(&a->peer_host, m, RX_ORIGIN_HOST);
     keep(&a->peer_realm, m, RX_ORIGIN_REALM);
-    keep_class(a, m);
+    rx_learn_class(a, m);
     if (!a->answered) /* negotiated by the first pair of messages (TS 29.214 5.4.1) */
         rx_read_features(m, a);
 }

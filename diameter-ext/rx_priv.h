@@ -412,6 +412,7 @@ enum epc_err rx_send_str(struct rx_assoc *a) EPC_MUST_CHECK;
 enum rx_event rx_read_answer(struct msg *m, struct epc_policy_result *r);
 /** Keep what later requests must carry: peer, Class, features. */
 void rx_learn_peer(struct rx_assoc *a, struct msg *m);
+void rx_learn_class(struct rx_assoc *a, struct msg *m); /**< of a RAR too */
 
 /* ---- access network (rx_access.c, rx_netinfo.c) ------------------------------------------------- */
 

@@ -272,6 +272,7 @@ void rx_push(struct rx_tx *tx)
         answer_wrong(a, tx, &f);
         return;
     }
+    rx_learn_class(a, tx->msg);
     p.n_events = 0;
     if (tx->command == RX_CC_RA)
         read_rar(tx->msg, a->told ? a->told : a->telling, &p);

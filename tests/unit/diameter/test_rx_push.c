@@ -102,7 +102,8 @@ static void several_actions_in_one_rar(void **state)
     struct call c = {0};
     char rule[2048];
     snprintf(rule, sizeof rule,
-             "{'rules': [{'rar_after_ms': 5, 'specific_action': [1, 6, 12], 'push_avps': [%s]}]}", where);
+             "{'rules': [{'rar_after_ms': 5, 'specific_action': [1, 6, 12], 'push_avps': [%s,"
+             "{'name': 'Class', 'value': 'from the RAR'}]}]}", where);
     ask_with(&c, rule);
     UNTIL(atomic_load(&c.n_events) == 3);
     assert_int_equal(c.event[0].kind, EPC_PEV_CHARGING);
@@ -112,6 +113,9 @@ static void several_actions_in_one_rar(void **state)
     check_where(&c, 1, 0);
     UNTIL(count("in", "RAA") == 1);
     finish(&c);
+    json_t *all;
+    assert_string_equal(avp_str(last(&all, "STR"), "Class"), "from the RAR");
+    json_decref(all);
 }
 
 /* The same in an AAA: known before the answer to it goes out. */
