@@ -44,9 +44,31 @@ static const char *below_role(const char *s)
     return nl ? nl + 1 : s;
 }
 
+static size_t count_line(const char *text, struct epc_str line)
+{
+    size_t n = 0;
+    for (struct epc_str rest = epc_str_c(text); rest.p;) {
+        struct epc_str l = epc_str_cut(&rest, '\n');
+        n += l.n == line.n && memcmp(l.p, line.p, l.n) == 0;
+    }
+    return n;
+}
+
+/* Browsers' libraries write the same lines in another order with each re-offer. */
 bool pol_codec_data_same(const char *a, const char *b)
 {
     if (!a || !b)
         return a == b;
-    return strcmp(below_role(a), below_role(b)) == 0;
+    a = below_role(a);
+    b = below_role(b);
+    if (strcmp(a, b) == 0)
+        return true;
+    if (strlen(a) != strlen(b))
+        return false;
+    for (struct epc_str rest = epc_str_c(a); rest.p;) {
+        struct epc_str line = epc_str_cut(&rest, '\n');
+        if (count_line(a, line) != count_line(b, line))
+            return false;
+    }
+    return true;
 }

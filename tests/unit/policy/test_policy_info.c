@@ -414,9 +414,39 @@ static void test_signalling(void **state)
     epc_service_info_free(NULL);
 }
 
+/* A library between the browser and us may write the same lines in another order: nothing is told again. */
+static void test_reordered_lines(void **state)
+{
+    (void)state;
+    static const char head[] = HEAD "m=audio 54321 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 10.45.0.2\r\n" SEC;
+    static const char *const lines[2] = {
+        "a=mid:0\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10\r\na=rtpmap:0 PCMU/8000\r\n",
+        "a=rtpmap:0 PCMU/8000\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10\r\na=rtcp-mux\r\na=mid:0\r\n"};
+    char text[2][2048];
+    struct access a, b;
+    struct epc_service_info *delta = NULL;
+    for (int i = 0; i < 2; i++)
+        snprintf(text[i], sizeof text[i], "%s%s", head, lines[i]);
+    access_init(&a, text[0], answer_text, "10.45.0.2", true);
+    access_init(&b, text[1], answer_text, "10.45.0.2", true);
+    struct epc_service_info *x = derive(&a), *y = derive(&b);
+    assert_int_equal(epc_service_info_diff(x, y, &delta), EPC_OK);
+    assert_int_equal(delta->n_components, 0);
+    epc_service_info_free(delta);
+    strstr(y->component[0].codec_data[0], "opus")[0] = 'O'; /* and another line is told */
+    assert_int_equal(epc_service_info_diff(x, y, &delta), EPC_OK);
+    assert_int_equal(delta->n_components, 1);
+    epc_service_info_free(delta);
+    epc_service_info_free(x);
+    epc_service_info_free(y);
+    access_free(&a);
+    access_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reordered_lines),
         cmocka_unit_test(test_worked_example), cmocka_unit_test(test_ue_side),
         cmocka_unit_test(test_candidates),     cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_flow_status),    cmocka_unit_test(test_removed),
