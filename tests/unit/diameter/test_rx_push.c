@@ -210,8 +210,8 @@ static void close_on_event(void *arg, const struct epc_policy_event *ev)
 {
     struct call *c = arg;
     (void)ev;
-    atomic_fetch_add(&c->n_events, 1);
     close_call(c);
+    atomic_fetch_add(&c->n_events, 1);
 }
 
 static void ask_closing(void *arg)
@@ -248,6 +248,7 @@ static void asr_and_str_cross(void **state)
         json_t *all;
         fresh("{'rules': [{'abort_after_ms': 0}]}");
         ask(&c);
+        UNTIL(atomic_load(&c.n_results) == 1);
         UNTIL(count("in", "ASA") == 1);
         UNTIL(count("in", "STR") == 1);
         json_int_t code = avp_int(last(&all, "ASA"), "Result-Code");
