@@ -372,6 +372,9 @@ void media_rollback(struct epc_session *s)
     epc_iw_gateway_state(s->iw, &offerer, &offer, &answer);
     if (s->gw && offer && answer)
         epc_gw_restore(s->gw, offerer == EPC_SDP_WIC ? EPC_GW_ACCESS : EPC_GW_CORE, offer, answer);
+    /* The policy function may have been told of an early answer already. */
+    if (s->policy && s->state == CALL_CONFIRMED)
+        session_queue(s, JOB_POLICY, NULL, NULL, 0, EPC_LEG_WIC);
 }
 
 void media_release(struct epc_session *s)

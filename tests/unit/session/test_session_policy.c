@@ -71,6 +71,26 @@ static void refused_modification(void **state)
     bye(EPC_LEG_WIC, "caller", "callee");
 }
 
+static void early_answer_of_a_rejected_offer(void **state)
+{
+    (void)state;
+    answered_from_wic();
+    int64_t before = seam.rx[0]->info->component[0].max_ul_bps;
+    struct epc_sip_in *in = receive(EPC_LEG_CORE, "INVITE", 2, "caller", "callee", CORE_LESS);
+    seam_gw_done(seam.gw[0], true);
+    seam_respond(seam.out[1], 183, "caller", WIC_ANSWER, NULL);
+    seam_gw_done(seam.gw[0], true);
+    assert_int_equal(seam.n_rx_requests, 2);
+    assert_true(seam.rx[0]->info->component[0].max_ul_bps != before);
+    seam_rx_done(seam.rx[0], EPC_POLICY_GRANTED, 0);
+    seam_respond(seam.out[1], 488, "caller", NULL, NULL);
+    assert_int_equal(in->final, 488);
+    assert_int_equal(seam.n_rx_requests, 3); /* what holds, again */
+    assert_int_equal(seam.rx[0]->info->component[0].max_ul_bps, before);
+    seam_rx_done(seam.rx[0], EPC_POLICY_GRANTED, 0);
+    bye(EPC_LEG_WIC, "caller", "callee");
+}
+
 static void held_back_by_retry_interval(void **state)
 {
     (void)state;
@@ -425,7 +445,7 @@ static void signalling_tells_the_access(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(refused_with_bandwidth), TEST(refused_with_bandwidth_terminating), TEST(refused_modification),
+        TEST(refused_with_bandwidth), TEST(refused_with_bandwidth_terminating), TEST(refused_modification), TEST(early_answer_of_a_rejected_offer),
         TEST(held_back_by_retry_interval), TEST(asked_on_the_offer), TEST(refused_on_the_offer),
         TEST(cancelled_while_the_offer_is_asked), TEST(other_networks_are_not_asked_for),
         TEST(another_address_of_the_ue), TEST(same_address_is_not_asked_again), TEST(pcrf_has_restarted),
