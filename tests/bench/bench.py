@@ -102,7 +102,7 @@ def rx(options):
     peer = Peer(options.preset)
     try:
         for outstanding, rate in ((64, 15000), (1, 2000)):
-            clients = ("bare", "ours", "ours-calls") if outstanding > 1 else ("bare", "ours")
+            clients = ("bare", "ours", "ours-remembered", "ours-calls") if outstanding > 1 else ("bare", "ours")
             runs = {client: [] for client in clients}
             for _ in range(options.rounds):
                 for client in clients:
@@ -113,7 +113,7 @@ def rx(options):
         peer.close()
     print(f"\nRx, medians of {options.rounds} runs (least to most); client's CPU, all its threads")
     for client, outstanding, results in rows:
-        text = f"{client:11} {outstanding:3} outstanding: {median(results, 'pairs_per_cpu_s')} pairs per CPU-second"
+        text = f"{client:15} {outstanding:3} outstanding: {median(results, 'pairs_per_cpu_s')} pairs per CPU-second"
         text += f", {median(results, 'pairs_per_s')} per second"
         if outstanding == 1:
             text += f", p50 {median(results, 'p50_us')} us, p99 {median(results, 'p99_us')} us"

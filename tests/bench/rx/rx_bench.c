@@ -1,7 +1,8 @@
-/* rx_bench CONF ours|bare|ours-calls OUTSTANDING PAIRS: one run, one line of JSON.
+/* rx_bench CONF ours|bare|ours-calls|ours-remembered OUTSTANDING PAIRS: one run, one line of JSON.
  *
  * ours        updates in OUTSTANDING open sessions, each with one AAR under way
  * ours-calls  the same, but each pair opens a session and ends it: an initial AAR and an STR
+ * ours-remembered  as ours, with policy.history_sessions at its default
  * bare        the updates' AAR by freeDiameter's functions alone
  * With one outstanding the latency of each pair is kept. */
 #include "rx_bench.h"
@@ -192,7 +193,7 @@ static bool peer_opens(struct epc_diameter *d)
 int main(int argc, char **argv)
 {
     if (argc != 5) {
-        fprintf(stderr, "usage: rx_bench CONF ours|ours-calls|bare OUTSTANDING PAIRS\n");
+        fprintf(stderr, "usage: rx_bench CONF ours|ours-calls|ours-remembered|bare OUTSTANDING PAIRS\n");
         return 64;
     }
     struct bench_plan plan = {(unsigned)strtoul(argv[3], NULL, 10), strtoull(argv[4], NULL, 10), 0};
@@ -203,6 +204,8 @@ int main(int argc, char **argv)
     struct epc_diameter *d;
     struct bench_result r = {0};
     struct run run = {.plan = &plan, .calls = strcmp(argv[2], "ours-calls") == 0};
+    if (strcmp(argv[2], "ours-remembered") == 0)
+        cfg.history_sessions = 256;
     plan.latency = plan.outstanding == 1;
     epc_log_setup(EPC_LOG_WARN, 2);
     if (strcmp(argv[2], "bare") == 0) {
