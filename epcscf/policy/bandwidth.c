@@ -201,6 +201,8 @@ int64_t pol_max_bps(const struct epc_policy_input *in, const struct pol_line *l,
         pol_why(l, "Max-Requested-Bandwidth-%s=%" PRId64 " <- %s (TS 29.213 6.2)", uplink ? "UL" : "DL", cut(s.bps),
                 s.how.p ? s.how.p : "");
     }
+    if (s.how.failed)
+        l->why->failed = true;
     epc_buf_free(&s.how);
     return none ? -1 : cut(s.bps);
 }

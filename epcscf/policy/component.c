@@ -8,13 +8,14 @@ static const struct epc_sdp_media *either(const struct pol_line *l)
     return l->up ? l->up : l->down;
 }
 
-static void m_line(const struct epc_sdp_media *m, char out[POL_SHOWN_LEN])
+static void m_line(const struct pol_line *l, const struct epc_sdp_media *m, char out[POL_SHOWN_LEN])
 {
     struct epc_buf b = {0};
     epc_buf_printf(&b, "m=%.*s %u %.*s", EPC_STR_ARG(m->type), m->port, EPC_STR_ARG(m->proto));
     for (size_t i = 0; i < m->n_fmt; i++)
         epc_buf_printf(&b, " %.*s", EPC_STR_ARG(m->fmt[i]));
     pol_shown(epc_str_c(b.p), out);
+    l->why->failed = l->why->failed || b.failed;
     epc_buf_free(&b);
 }
 
@@ -37,7 +38,7 @@ static enum epc_media_type media_type(const struct pol_line *l)
         if (epc_str_eqc(m->type, types[i].name))
             t = types[i].type;
     if (l->why) {
-        m_line(m, line);
+        m_line(l, m, line);
         pol_why(l, "Media-Component-Number=%u <- %s \"%s\", m-line %u (TS 29.214 5.3.17)", l->number, pol_side(l, m),
                 line, l->number);
         pol_why(l, "Media-Type=%s <- %s \"%s\" (TS 29.214 5.3.19)", pol_media_type_name(t), pol_side(l, m), line);
