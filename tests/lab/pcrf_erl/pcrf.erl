@@ -38,6 +38,7 @@ listen() ->
         {transport_module, diameter_tcp},
         %% A peer that comes back is taken at once (RFC 3539 would have three watchdogs first).
         {watchdog_timer, 6000}, {watchdog_config, [{okay, 0}]},
+        {disconnect_cb, fun(_, _, _) -> {dpr, [{cause, rebooting}]} end},
         {transport_config, [{ip, config(ip)}, {port, config(port)}, {reuseaddr, true}]}]}),
     ets:insert(config, {transport, Ref}).
 
