@@ -106,9 +106,29 @@ static enum rx_event read_refusal(struct msg *m, struct epc_policy_result *r)
     return r->experimental && r->code == DUPLICATED_AF_SESSION ? RX_EV_DUPLICATE : RX_EV_REFUSED;
 }
 
+/* freeDiameter finds the request by the Hop-by-Hop Identifier alone; an answer must also repeat its
+ * command, End-to-End Identifier and Session-Id (RFC 6733 3, 8.8; the last may be absent in an error). */
+static bool answers_its_request(struct msg *m)
+{
+    struct msg *request = NULL;
+    struct msg_hdr *asked, *h;
+    struct epc_str want, sid;
+    if (fd_msg_answ_getq(m, &request) || !request || fd_msg_hdr(request, &asked) || fd_msg_hdr(m, &h))
+        return true; /* there is nothing to compare with */
+    if (h->msg_code != asked->msg_code || h->msg_eteid != asked->msg_eteid)
+        return false;
+    return !rx_get_octets(request, RX_SESSION_ID, &want) || !rx_get_octets(m, RX_SESSION_ID, &sid) ||
+           epc_str_eq(want, sid);
+}
+
 enum rx_event rx_read_answer(struct msg *m, struct epc_policy_result *r)
 {
     *r = (struct epc_policy_result){.outcome = EPC_POLICY_FAILED};
+    if (!answers_its_request(m)) {
+        epc_log(EPC_LOG_WARN, "rx", "event=answer-to-another-request");
+        epc_count(EPC_C_RX_UNCLEAR);
+        return RX_EV_UNCLEAR;
+    }
     bool known = read_code(m, r);
     uint32_t class = r->code / 1000;
     if (!known || class < 2 || class > 5) {

@@ -44,6 +44,7 @@ static enum epc_err configure(struct epc_diameter *d, const char *file)
     if (!d->ext)
         return fail(file, "no LoadExtension line for epcscf_rx.fdx");
     epc_fdlog_hooks();
+    epc_fdguard_hook();
     return epc_endpoints_complete(file);
 }
 

@@ -13,6 +13,9 @@
 void epc_fdlog_install(void);
 void epc_fdlog_hooks(void); /**< after fd_core_parseconf() */
 void epc_fdlog_remove(void);
+/** guard.c: takes from answers what the library's parser would end the process for; after
+ *  fd_core_parseconf(). */
+void epc_fdguard_hook(void);
 
 /** endpoints.c: the loopback addresses that @p file names with ListenOn, and one when the host has
  *  nothing else: freeDiameter ignores such lines, and does not start without an address.
