@@ -46,9 +46,9 @@ void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct
     c->gw->ops->restore(c, offerer, offer, answer);
 }
 
-void epc_gw_ctx_name(const struct epc_gw_ctx *c, struct epc_gw_name *out)
+void epc_gw_ctx_view(const struct epc_gw_ctx *c, struct epc_gw_view *out)
 {
-    c->gw->ops->name(c, out);
+    c->gw->ops->view(c, out);
 }
 
 void epc_gw_release(struct epc_gw_ctx *c)

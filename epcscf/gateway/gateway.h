@@ -55,11 +55,25 @@ void epc_gw_answer(struct epc_gw_ctx *c, const struct epc_sdp *remote, epc_gw_do
 /** Put the media back to a committed exchange after a rejected re-offer. Fire and forget. */
 void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_sdp *offer,
                     const struct epc_sdp *answer);
-/** Who holds the context and under what name: for the policy function and for people. "" = not known. */
-struct epc_gw_name {
-    char gateway[64], context[64];
+/** How far ICE and DTLS of a stream are, as far as the gateway tells. */
+enum epc_gw_ice {
+    EPC_GW_ICE_NEW,       /**< no exchange is complete yet */
+    EPC_GW_ICE_CHECKING,  /**< waiting for the WIC's checks */
+    EPC_GW_ICE_CONNECTED, /**< packets have come from the WIC's address */
 };
-void epc_gw_ctx_name(const struct epc_gw_ctx *c, struct epc_gw_name *out);
+/** What is known of a context, for the policy function and for people. */
+struct epc_gw_view {
+    char gateway[64], context[64];    /**< who holds it and under what name; "" = not known */
+    int ice_mode;                     /**< 0 full, 1 lite, -1 unknown */
+    struct {
+        struct epc_addr access, core; /**< the gateway's own side of each leg; len 0 = unknown or off */
+        struct epc_addr learned;      /**< the WIC as the gateway sees it; len 0 = unknown */
+        enum epc_gw_ice ice;
+        uint32_t srtp_profile;        /**< IANA's DTLS-SRTP number; 0 = unknown */
+    } stream[EPC_SDP_MAX_MEDIA];
+    size_t n_streams;
+};
+void epc_gw_ctx_view(const struct epc_gw_ctx *c, struct epc_gw_view *out);
 /** Subtract everything; the pointer is invalid afterwards. Sent once the open operation, if any, has
  *  ended (a late request must not bring the context back), and repeated until the gateway confirms or
  *  the time-out ends it. NULL-safe. */

@@ -15,7 +15,7 @@ struct epc_gw_ops {
     void (*answer)(struct epc_gw_ctx *c, const struct epc_sdp *remote, epc_gw_done_fn *done, void *arg);
     void (*restore)(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_sdp *offer,
                     const struct epc_sdp *answer);
-    void (*name)(const struct epc_gw_ctx *c, struct epc_gw_name *out);
+    void (*view)(const struct epc_gw_ctx *c, struct epc_gw_view *out);
     void (*release)(struct epc_gw_ctx *c);
 };
 

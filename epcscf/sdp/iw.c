@@ -367,11 +367,6 @@ void epc_iw_access(const struct epc_iw *w, const struct epc_sdp **uplink, const 
     *uplink_is_offer = x->offerer == EPC_SDP_WIC;
 }
 
-const struct epc_sdp *epc_iw_core_sent(const struct epc_iw *w)
-{
-    return (w->have_pending ? &w->pending : &w->committed)->sent[EPC_SDP_CORE];
-}
-
 void epc_iw_gateway_state(const struct epc_iw *w, enum epc_sdp_leg *offerer, const struct epc_sdp **offer,
                           const struct epc_sdp **answer)
 {

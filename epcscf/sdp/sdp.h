@@ -147,8 +147,6 @@ void epc_iw_rollback(struct epc_iw *w);
 bool epc_iw_pending(const struct epc_iw *w);
 /** Leg that sent the pending, else the committed offer. */
 enum epc_sdp_leg epc_iw_offerer(const struct epc_iw *w);
-/** What the core was sent last: the gateway's core side. NULL: nothing yet. Borrowed. */
-const struct epc_sdp *epc_iw_core_sent(const struct epc_iw *w);
 /** What passed on the WIC's leg in the pending, else the committed exchange, for policy/: @p uplink
  *  came from the WIC, @p downlink was sent to it. Borrowed until the next call; NULL while unknown. */
 void epc_iw_access(const struct epc_iw *w, const struct epc_sdp **uplink,

@@ -109,7 +109,7 @@ static enum epc_err add_charging_vector(struct transfer *x, msg_t *msg, const ch
 }
 
 /* The network's own knowledge of where the WIC is, for the core alone (TS 24.229 5.2.6.3, 7.2A.4). */
-static enum epc_err add_access_info(const struct transfer *x, msg_t *msg)
+enum epc_err cross_access_info(const struct transfer *x, msg_t *msg)
 {
     const char *info = x->s ? x->s->access_info : NULL;
     if (!info)
@@ -205,8 +205,8 @@ bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, 
     else {
         x->icid = icid_of(epc_sip_get(msg, "P-Charging-Vector", 0));
         x->called_party = identity_uri(epc_sip_get(msg, "P-Called-Party-ID", 0));
-        if (x->s && !x->s->icsi) /* a WIC's own word for its service is not taken */
-            x->s->icsi = epc_str_dup(epc_sip_get(msg, "P-Asserted-Service", 0));
+        if (x->s && x->initial) /* a WIC's own word for its service is not taken */
+            policy_read_invite(x->s, msg);
     }
     epc_sip_policy_apply(msg, from_wic ? EPC_DIR_WIC_REQ : EPC_DIR_CORE_REQ);
     if (!epc_sip_max_forwards(msg)) {
@@ -219,8 +219,6 @@ bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, 
         err = x->in_dialog || !b ? wic_in_dialog(x, msg) : wic_initial(x, msg, b, cause);
     else
         err = x->in_dialog ? EPC_OK : core_initial(x, msg, b);
-    if (err == EPC_OK && from_wic)
-        err = add_access_info(x, msg);
     if (err != EPC_OK && cause->sip_status == 0)
         epc_cause_set(cause, 500, NULL, "%s", epc_err_name(err));
     return err == EPC_OK;
@@ -237,11 +235,19 @@ static void wic_response(struct transfer *x, msg_t *msg, int status, char *ppi)
             err = hide_identity(b, msg);
     }
     free(pai);
-    if (err == EPC_OK && x->icid && status / 100 == 2)
-        err = add_charging_vector(x, msg, "term-ioi");
     if (err != EPC_OK)
         epc_log(EPC_LOG_ERROR, "session", "event=header-not-added status=%d why=\"%s\"", status,
                 epc_err_name(err));
+}
+
+/* In the 2xx to what begins a dialog or stands alone; with what is known of the bearers also in earlier and
+ * later answers that carry media (TS 24.229 5.2.7.4). */
+static bool tells_charging(const struct transfer *x, int status)
+{
+    bool media = x->method == sip_method_invite || x->method == sip_method_update || x->method == sip_method_prack;
+    if (!x->icid || status <= 100 || status >= 300)
+        return false;
+    return (!x->in_dialog && status / 100 == 2) || (media && x->s && x->s->charging_info);
 }
 
 void cross_response(struct transfer *x, msg_t *msg, int status)
@@ -252,9 +258,11 @@ void cross_response(struct transfer *x, msg_t *msg, int status)
     }
     char *ppi = identity_uri(epc_sip_get(msg, "P-Preferred-Identity", 0));
     epc_sip_policy_apply(msg, EPC_DIR_WIC_RESP);
-    if (add_access_info(x, msg) != EPC_OK)
+    if (cross_access_info(x, msg) != EPC_OK)
         epc_log(EPC_LOG_ERROR, "session", "event=header-not-added status=%d why=\"access information\"", status);
     if (!x->in_dialog)
         wic_response(x, msg, status, ppi);
+    if (tells_charging(x, status) && add_charging_vector(x, msg, "term-ioi") != EPC_OK)
+        epc_log(EPC_LOG_ERROR, "session", "event=header-not-added status=%d why=\"charging\"", status);
     free(ppi);
 }

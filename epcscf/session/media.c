@@ -40,14 +40,37 @@ static enum epc_sdp_leg sdp_leg(enum epc_leg leg)
 
 static void put_answer(struct epc_session *s);
 
+/* A 2xx may wait without an answer of its own: see settles_call(). */
+static void pass_answer(struct epc_session *s)
+{
+    if (s->active->answer)
+        put_answer(s);
+    else
+        finish(s, NULL);
+}
+
 static void on_answer_policy(void *arg, const struct epc_policy_result *r)
 {
     struct epc_session *s = arg;
     struct epc_cause cause = {0};
     if (!s->active)
         return;
-    if (policy_settle(s, r, &cause))
-        put_answer(s);
+    if (!policy_settle(s, r, &cause))
+        finish(s, &cause);
+    else
+        pass_answer(s);
+}
+
+/* The message waits while the policy function is asked, if there is anything to ask. */
+static void consent(struct epc_session *s)
+{
+    struct epc_cause cause = {0};
+    policy_dialogue(s, s->active);
+    enum epc_err err = policy_ask(s, false, on_answer_policy);
+    if (err == EPC_OK)
+        return;
+    if (err == EPC_EAGAIN || policy_failed_here(s, &cause))
+        pass_answer(s);
     else
         finish(s, &cause);
 }
@@ -81,8 +104,8 @@ static void on_gateway_event(void *arg, const struct epc_gw_event *ev)
         if (number < 1 || number > EPC_SDP_MAX_MEDIA)
             return;
         s->learned[number - 1] = ev->addr;
-        if (s->answered && s->policy)
-            session_queue(s, JOB_POLICY, NULL, NULL, 0, EPC_LEG_WIC);
+        if (s->answered)
+            policy_refresh_later(s);
         break;
     case EPC_GW_EV_INACTIVE:
     case EPC_GW_EV_LOST:
@@ -131,7 +154,7 @@ static void on_offer_policy(void *arg, const struct epc_policy_result *r)
 static bool ask_early(struct epc_session *s, struct epc_cause *cause)
 {
     const struct job *j = s->active;
-    if (!s->ss->cfg->policy.preliminary || j->kind != JOB_REQUEST || !j->x->initial)
+    if (!policy_wants_offer(s, j))
         return false;
     enum epc_err err = policy_ask(s, true, on_offer_policy);
     if (err == EPC_OK)
@@ -238,17 +261,7 @@ static void answer_known(struct epc_session *s, const struct epc_sdp *local)
         return;
     }
     s->active->answer = answer;
-    err = policy_ask(s, false, on_answer_policy);
-    if (err == EPC_OK)
-        return;
-    if (err == EPC_EAGAIN) {
-        put_answer(s);
-        return;
-    }
-    if (policy_failed_here(s, &cause))
-        put_answer(s);
-    else
-        finish(s, &cause);
+    consent(s);
 }
 
 static void on_answer_configured(void *arg, enum epc_err err, struct epc_sdp *local,
@@ -308,11 +321,20 @@ static bool may_offer(const struct job *j)
     return j->kind == JOB_REQUEST;
 }
 
+/* The 2xx of a call whose answer has passed before: what was told on the way may not be the last word
+ * (several early dialogs, TS 29.214 Annex A). */
+static bool settles_call(const struct epc_session *s, const struct job *j)
+{
+    return j->kind == JOB_RESPONSE && j->x->initial && j->status / 100 == 2 && s->told && !s->answered;
+}
+
 /* A repeated message carries what its first copy did; SDP that is neither offer nor answer goes. */
 static void repeat(struct epc_session *s, struct job *j, const char *text)
 {
     bool ok = text ? put_sdp(j, epc_str_c(text)) : epc_sip_remove_sdp(j->msg) == EPC_OK;
-    if (ok)
+    if (ok && settles_call(s, j))
+        consent(s);
+    else if (ok)
         finish(s, NULL);
     else
         fail(s, 500, "SDP cannot be repeated");
@@ -338,7 +360,10 @@ void media_negotiate(struct epc_session *s, struct job *j, media_done_fn *next)
     j->done = next;
     if (!sdp.p) {
         settle_without_sdp(s, j);
-        finish(s, NULL);
+        if (settles_call(s, j))
+            consent(s);
+        else
+            finish(s, NULL);
     } else if (j->kind == JOB_RESPONSE && (x->answer_final || x->offered))
         repeat(s, j, x->answer_text);
     else if (is_answer(s, j))
@@ -372,9 +397,8 @@ void media_rollback(struct epc_session *s)
     epc_iw_gateway_state(s->iw, &offerer, &offer, &answer);
     if (s->gw && offer && answer)
         epc_gw_restore(s->gw, offerer == EPC_SDP_WIC ? EPC_GW_ACCESS : EPC_GW_CORE, offer, answer);
-    /* The policy function may have been told of an early answer already. */
-    if (s->policy && s->state == CALL_CONFIRMED)
-        session_queue(s, JOB_POLICY, NULL, NULL, 0, EPC_LEG_WIC);
+    if (s->told && offer && answer) /* it may have heard of an answer that holds no more */
+        policy_refresh_later(s);
 }
 
 void media_release(struct epc_session *s)

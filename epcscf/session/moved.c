@@ -143,8 +143,7 @@ static void moved(struct epc_session *s, void *arg)
             (unsigned long long)s->flow_id);
     if (!s->bye_due) {
         /* Perhaps from another address: then the policy function must know it by that one. */
-        if (s->policy)
-            session_queue(s, JOB_POLICY, NULL, NULL, 0, EPC_LEG_WIC);
+        policy_refresh_later(s);
         return;
     }
     s->bye_due = false;

@@ -32,6 +32,9 @@ static enum epc_err open_session(struct epc_session *s, const struct epc_addr *u
                                 .icid = s->icid,
                                 .icsi = s->icsi,
                                 .service_urn = service_urn(s),
+                                .called = s->originating ? s->requested : s->impu,
+                                .calling = s->originating ? s->impu : s->calling,
+                                .mps = s->mps,
                                 .reservation_priority = -1,
                                 .want_access_info = s->ss->cfg->policy.access_info,
                                 .trace_key = s->call_id,
@@ -51,7 +54,8 @@ void policy_close(struct epc_session *s)
     epc_service_info_free(s->told);
     epc_service_info_free(s->asked);
     s->told = s->asked = NULL;
-    s->lost_components = 0;
+    s->lost_components = s->unpaid_components = 0;
+    s->tell_again = false;
 }
 
 static void forget_told(struct epc_session *s)
@@ -60,33 +64,36 @@ static void forget_told(struct epc_session *s)
     s->told = NULL;
 }
 
-/* The gateway's part of the WebRTC information. */
+static enum epc_ice_state ice_state(enum epc_gw_ice ice)
+{
+    return ice == EPC_GW_ICE_CONNECTED  ? EPC_ICE_CONNECTED
+           : ice == EPC_GW_ICE_CHECKING ? EPC_ICE_CHECKING
+                                        : EPC_ICE_NEW;
+}
+
+/* The gateway's part of the WebRTC information, and who vouches for the WIC. */
 static void gateway_facts(struct epc_session *s, struct epc_flow *flow, struct epc_policy_gateway *g)
 {
-    const struct epc_sdp *core = epc_iw_core_sent(s->iw), *up, *down;
+    const struct epc_binding *b = epc_reg_by_flow(s->ss->reg, s->flow_id);
     const struct epc_cfg_origin *origin = epc_flow_origin(flow);
-    struct epc_gw_name name = {{0}, {0}};
-    bool is_offer;
-    epc_iw_access(s->iw, &up, &down, &is_offer);
-    *g = (struct epc_policy_gateway){.session.ice_mode = -1, .ice_generation = s->ice_generation};
+    const char *wwsf = b && b->wwsf ? b->wwsf : origin ? origin->wwsf : NULL;
+    struct epc_gw_view v = {.ice_mode = -1};
+    *g = (struct epc_policy_gateway){.ice_generation = s->ice_generation};
     if (s->gw)
-        epc_gw_ctx_name(s->gw, &name);
-    snprintf(g->session.agw_identity, sizeof g->session.agw_identity, "%s", name.gateway);
-    snprintf(g->session.agw_context, sizeof g->session.agw_context, "%s", name.context);
-    snprintf(g->session.client_origin, sizeof g->session.client_origin, "%s",
-             origin && origin->wwsf ? origin->wwsf : "");
-    if (down && down->n_media)
-        g->session.ice_mode = down->media[0].ice_lite ? 1 : 0;
-    for (size_t i = 0; i < EPC_SDP_MAX_MEDIA; i++) {
-        g->media[i].ice_state = s->learned[i].len ? EPC_ICE_CONNECTED : EPC_ICE_CHECKING;
-        char ip[EPC_ADDR_LEN];
-        if (!core || i >= core->n_media || core->media[i].port == 0 || core->media[i].c_addr.n >= sizeof ip)
+        epc_gw_ctx_view(s->gw, &v);
+    snprintf(g->session.agw_identity, sizeof g->session.agw_identity, "%s", v.gateway);
+    snprintf(g->session.agw_context, sizeof g->session.agw_context, "%s", v.context);
+    snprintf(g->session.client_origin, sizeof g->session.client_origin, "%s", wwsf ? wwsf : "");
+    g->session.ice_mode = v.ice_mode;
+    for (size_t i = 0; i < v.n_streams; i++) {
+        unsigned number = epc_iw_media_number(s->iw, i);
+        if (number < 1 || number > EPC_SDP_MAX_MEDIA)
             continue;
-        memcpy(ip, core->media[i].c_addr.p, core->media[i].c_addr.n);
-        ip[core->media[i].c_addr.n] = 0;
-        if (epc_addr_parse(&g->media[i].core, ip, core->media[i].port) != EPC_OK)
-            g->media[i].core.len = 0;
-        g->n_media = i + 1;
+        g->media[number - 1].core = v.stream[i].core;
+        g->media[number - 1].ice_state = ice_state(v.stream[i].ice);
+        g->media[number - 1].srtp_profile = v.stream[i].srtp_profile;
+        if (g->n_media < number)
+            g->n_media = number;
     }
 }
 
@@ -99,10 +106,9 @@ static void follow_ice(struct epc_session *s, const struct epc_sdp *up)
             memcpy(now, up->media[i].ice_ufrag.p, up->media[i].ice_ufrag.n);
     if (!now[0] || strcmp(now, s->ice_ufrag) == 0)
         return;
-    if (s->ice_ufrag[0]) {
+    /* Where the WIC was seen stays: the gateway tells when that is somewhere else. */
+    if (s->ice_ufrag[0])
         s->ice_generation++;
-        memset(s->learned, 0, sizeof s->learned); /* of the old generation */
-    }
     strcpy(s->ice_ufrag, now);
 }
 
@@ -115,6 +121,7 @@ static enum epc_err follow_ue(struct epc_session *s, const struct epc_addr *ue)
     if (err != EPC_OK)
         return err;
     s->ue = *ue;
+    memset(s->learned, 0, sizeof s->learned); /* seen at the old place */
     forget_told(s);
     return EPC_OK;
 }
@@ -127,6 +134,7 @@ static enum epc_err derive(struct epc_session *s, struct epc_flow *flow, bool pr
                                   .learned = s->learned,
                                   .n_learned = EPC_ARRAY_LEN(s->learned),
                                   .gateway = &gateway,
+                                  .several_dialogues = s->several_dialogues,
                                   .explain = s->ss->cfg->policy.history_sessions > 0,
                                   .cfg = &s->ss->cfg->policy,
                                   .previous = s->told};
@@ -141,7 +149,53 @@ static enum epc_err derive(struct epc_session *s, struct epc_flow *flow, bool pr
         return EPC_EAGAIN;
     follow_ice(s, in.uplink);
     gateway_facts(s, flow, &gateway);
-    return epc_policy_service_info(&in, out);
+    enum epc_err err = epc_policy_service_info(&in, out);
+    if (err == EPC_OK) {
+        (*out)->several_dialogues = s->several_dialogues;
+        (*out)->preliminary = preliminary;
+    }
+    return err;
+}
+
+/* Early dialogs share the Rx session: what any of them needs is asked for (TS 29.214 4.4.1, Annex A). */
+static enum epc_err add_other_dialogues(struct epc_service_info **now, const struct epc_service_info *told)
+{
+    struct epc_service_info *all = NULL, *n = *now;
+    size_t kept = 0;
+    enum epc_err err = epc_service_info_diff(NULL, told, &all);
+    for (size_t i = 0; err == EPC_OK && i < n->n_components; i++) {
+        struct epc_media_component *c = &n->component[i];
+        if (c->status == EPC_FLOW_REMOVED) /* another dialogue has it still; it owns nothing */
+            continue;
+        for (size_t k = 0; k < told->n_components; k++) {
+            const struct epc_media_component *o = &told->component[k];
+            if (o->number != c->number || o->status == EPC_FLOW_REMOVED)
+                continue;
+            c->max_ul_bps = c->max_ul_bps > o->max_ul_bps ? c->max_ul_bps : o->max_ul_bps;
+            c->max_dl_bps = c->max_dl_bps > o->max_dl_bps ? c->max_dl_bps : o->max_dl_bps;
+            if (o->status == EPC_FLOW_ENABLED)
+                c->status = EPC_FLOW_ENABLED;
+        }
+        n->component[kept++] = *c;
+    }
+    if (err == EPC_OK) {
+        n->n_components = kept;
+        err = epc_service_info_merge(&all, n);
+    }
+    if (err != EPC_OK) {
+        epc_service_info_free(all);
+        return err;
+    }
+    epc_service_info_free(n);
+    *now = all;
+    return EPC_OK;
+}
+
+/* Is there more to say than which components differ? */
+static bool session_differs(const struct epc_session *s)
+{
+    return s->tell_again || (s->told && (s->told->several_dialogues != s->asked->several_dialogues ||
+                                         s->told->preliminary != s->asked->preliminary));
 }
 
 enum epc_err policy_ask(struct epc_session *s, bool preliminary, epc_policy_done_fn *done)
@@ -154,27 +208,100 @@ enum epc_err policy_ask(struct epc_session *s, bool preliminary, epc_policy_done
         return EPC_ENOENT;
     const struct epc_addr *ue = epc_flow_peer(flow);
     s->policy_mode = epc_policy_mode_for(&s->ss->cfg->policy, ue);
-    if (s->policy_mode == EPC_POLICY_OFF)
+    if (s->policy_mode == EPC_POLICY_OFF) {
+        policy_close(s); /* where the UE was before it may have been wanted */
         return EPC_EAGAIN;
+    }
     epc_service_info_free(s->asked);
     s->asked = NULL;
     enum epc_err err = follow_ue(s, ue);
     if (err == EPC_OK)
         err = derive(s, flow, preliminary, &s->asked);
+    if (err == EPC_OK && s->several_dialogues && s->told)
+        err = add_other_dialogues(&s->asked, s->told);
     if (err == EPC_OK)
         err = epc_service_info_diff(s->told, s->asked, &delta);
-    if (err == EPC_OK && delta->n_components == 0)
+    if (err == EPC_OK && delta->n_components == 0 && !session_differs(s))
         err = EPC_EAGAIN;
     if (err == EPC_OK && !s->policy)
         err = open_session(s, ue);
     if (err == EPC_OK)
         err = s->ss->policy->request(s->policy, &delta, done, s);
     epc_service_info_free(delta);
+    if (err == EPC_OK)
+        s->tell_again = false;
     if (err != EPC_OK) {
         epc_service_info_free(s->asked);
         s->asked = NULL;
     }
     return err;
+}
+
+/* ---- when ------------------------------------------------------------------------------------------- */
+
+/* Preconditions must be met at the far side before the offer alone may be asked about (TS 29.214 A.1). */
+static bool far_side_ready(const struct transfer *x)
+{
+    struct epc_str sdp = epc_sip_sdp(epc_sip_in_sip(x->in));
+    bool needs = false, met = false;
+    while (sdp.p && sdp.n) {
+        struct epc_str line = epc_str_trim(epc_str_cut(&sdp, '\n'));
+        needs = needs || epc_str_starts(line, "a=des:qos ");
+        met = met || (epc_str_starts(line, "a=curr:qos local ") && !epc_str_starts(line, "a=curr:qos local none"));
+    }
+    return !needs || met;
+}
+
+bool policy_wants_offer(const struct epc_session *s, const struct job *j)
+{
+    if (j->kind != JOB_REQUEST || !j->x->initial || (!s->ss->cfg->policy.preliminary && !s->mps))
+        return false;
+    return s->originating || far_side_ready(j->x);
+}
+
+void policy_dialogue(struct epc_session *s, const struct job *j)
+{
+    const sip_t *sip = j->kind == JOB_RESPONSE && j->x->initial && !s->answered ? sip_object(j->msg) : NULL;
+    const char *tag = sip && sip->sip_to ? sip->sip_to->a_tag : NULL;
+    if (!tag)
+        return;
+    if (j->status >= 200)
+        s->several_dialogues = false;
+    else if (!s->first_tag)
+        s->first_tag = strdup(tag); /* out of memory: taken for a single dialogue */
+    else if (strcmp(s->first_tag, tag) != 0)
+        s->several_dialogues = true;
+}
+
+void policy_refresh_later(struct epc_session *s)
+{
+    if (s->policy && s->state != CALL_ENDING)
+        session_queue(s, JOB_POLICY, NULL, NULL, 0, EPC_LEG_WIC);
+}
+
+/* "Name <sip:x@y>;p" to "sip:x@y". */
+static char *identity_of(struct epc_str value)
+{
+    const char *open = value.n ? memchr(value.p, '<', value.n) : NULL;
+    struct epc_str v = value;
+    if (open) {
+        struct epc_str rest = {open + 1, value.n - (size_t)(open + 1 - value.p)};
+        v = epc_str_cut(&rest, '>');
+    }
+    v = epc_str_trim(v);
+    return v.n && v.n < 256 ? epc_str_dup(v) : NULL;
+}
+
+void policy_read_invite(struct epc_session *s, msg_t *msg)
+{
+    struct epc_str rest = epc_sip_get(msg, "Resource-Priority", 0), ns = epc_str_trim(epc_str_cut(&rest, '.'));
+    if (!s->icsi)
+        s->icsi = epc_str_dup(epc_sip_get(msg, "P-Asserted-Service", 0));
+    if (!s->calling)
+        s->calling = identity_of(epc_sip_get(msg, "P-Asserted-Identity", 0));
+    /* Namespaces of multimedia priority services (RFC 4412 12). */
+    if (!s->mps && (epc_str_ieqc(ns, "wps") || epc_str_ieqc(ns, "ets")))
+        s->mps = epc_str_dup(ns);
 }
 
 /* ---- what became of it, for those who ask later ------------------------------------------------------ */
@@ -274,12 +401,12 @@ static uint32_t components(const struct epc_policy_event *ev)
     return ev->kind == EPC_PEV_ALL_MEDIA_LOST || ev->n_components == 0 ? UINT32_MAX : mask;
 }
 
-/* Do the lost components leave none of those that the PCRF was told of? */
-static bool nothing_left(const struct epc_session *s)
+/* Is @p mask all that the PCRF was told of? */
+static bool covers(const struct epc_session *s, uint32_t mask)
 {
     for (size_t i = 0; s->told && i < s->told->n_components; i++) {
         const struct epc_media_component *c = &s->told->component[i];
-        if (c->status != EPC_FLOW_REMOVED && !(s->lost_components & component_bit(c->number)))
+        if (c->status != EPC_FLOW_REMOVED && !(mask & component_bit(c->number)))
             return false;
     }
     return true;
@@ -287,9 +414,14 @@ static bool nothing_left(const struct epc_session *s)
 
 static void media_lost(struct epc_session *s, const struct epc_policy_event *ev)
 {
+    bool running = s->lost_components && covers(s, s->lost_components);
     s->lost_components |= components(ev);
     epc_count(EPC_C_SESSION_MEDIA_LOST);
-    if (!nothing_left(s))
+    if (!covers(s, s->lost_components)) {
+        policy_note(s, "the bearer of some media is lost: the call goes on with the rest");
+        return;
+    }
+    if (running) /* said before */
         return;
     policy_note(s, "all bearers are lost: the call is released in %u ms unless one recovers",
                       (unsigned)s->ss->cfg->policy.media_loss_grace_ms);
@@ -299,19 +431,18 @@ static void media_lost(struct epc_session *s, const struct epc_policy_event *ev)
 static void recovered(struct epc_session *s, const struct epc_policy_event *ev)
 {
     s->lost_components &= ~components(ev);
-    if (!nothing_left(s))
+    if (!s->lost_components || !covers(s, s->lost_components))
         epc_timer_stop(s->ss->shard, &s->grace);
 }
 
 static void out_of_credit(struct epc_session *s, const struct epc_policy_event *ev)
 {
     struct epc_cause cause;
-    uint32_t lost = s->lost_components;
-    s->lost_components |= components(ev);
-    bool all = nothing_left(s);
-    s->lost_components = lost;
-    if (!all)
+    s->unpaid_components |= components(ev);
+    if (!covers(s, s->unpaid_components)) {
+        policy_note(s, "some media are out of credit: the call goes on");
         return;
+    }
     epc_cause_set(&cause, 500, "TS 29.214 4.4.6", "out of credit");
     session_release(s, RELEASE_BOTH, &cause, "SIP;cause=503;text=\"Out of credit\"");
 }
@@ -328,7 +459,7 @@ static void keep_charging(struct epc_session *s, const struct epc_policy_chargin
     for (size_t i = 0; i < c->n_ids; i++) {
         epc_buf_printf(&b, "%seps-item=%zu;eps-sig=no;ecid=%s", i ? "," : "", i + 1, c->id[i].id);
         for (size_t k = 0; k < c->id[i].n_components; k++)
-            epc_buf_printf(&b, "%s{%u}", k ? "," : ";flow-id=(", c->id[i].components[k]);
+            epc_buf_printf(&b, "%s{%u,1}", k ? "," : ";flow-id=(", c->id[i].components[k]);
         if (c->id[i].n_components)
             epc_buf_adds(&b, ")");
     }
@@ -351,6 +482,16 @@ static void keep_access(struct epc_session *s, const struct epc_policy_access *a
         return;
     free(s->access_info);
     s->access_info = text;
+}
+
+/* Everything is told again, in a new session: for a call that is up at once, as no message of its own may
+ * come; for one that is being set up with its next answer. */
+static void session_lost(struct epc_session *s)
+{
+    forget_told(s);
+    s->tell_again = true;
+    if (s->answered)
+        policy_refresh_later(s);
 }
 
 static void on_event(void *arg, const struct epc_policy_event *ev)
@@ -378,12 +519,14 @@ static void on_event(void *arg, const struct epc_policy_event *ev)
         out_of_credit(s, ev);
         break;
     case EPC_PEV_LOST_SESSION:
-        forget_told(s); /* the next request tells everything, in a new session */
+        session_lost(s);
+        break;
+    case EPC_PEV_CREDIT_BACK:
+        s->unpaid_components &= ~components(ev);
         break;
     case EPC_PEV_ACCESS_INFO:
     case EPC_PEV_CHARGING:
     case EPC_PEV_RESOURCES:
-    case EPC_PEV_CREDIT_BACK:
     case EPC_PEV_LIMITED_PCC:
         break;
     }

@@ -99,10 +99,15 @@ struct epc_session {
     struct epc_addr ue;            /* what the policy session knows it by */
     struct epc_service_info *told; /* what the policy function knows */
     struct epc_service_info *asked; /* full information behind the open request */
+    bool tell_again;               /* the policy function must hear of it though nothing has changed */
+    bool several_dialogues;        /* early dialogs share the policy session */
+    char *first_tag;               /* of the first early dialog that had an answer */
     uint32_t lost_components;      /* bit n - 1: component n has no bearer */
+    uint32_t unpaid_components;    /* the same for credit */
     char *access_info;             /* value of a network-provided P-Access-Network-Info */
     char *charging_info;           /* access-network-charging-info for P-Charging-Vector */
     char *requested, *icsi;        /* Request-URI of the INVITE; its service identifier */
+    char *calling, *mps;           /* who calls, and the priority service, as the core's INVITE has it */
     char ice_ufrag[64];            /* of the WIC; another one is a restart */
     uint32_t ice_generation;
     struct epc_addr learned[EPC_SDP_MAX_MEDIA];
@@ -208,6 +213,8 @@ void job_ack(struct epc_session *s, struct job *j);
 /** @p b: the WIC's binding; may be NULL inside a dialog. False: out of memory (nothing sent). */
 bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, struct epc_cause *cause);
 void cross_response(struct transfer *x, msg_t *msg, int status);
+/** What the network knows of the WIC's place, for a message that goes to the core now. */
+enum epc_err cross_access_info(const struct transfer *x, msg_t *msg);
 /** Does this method open a dialog (so that we must stay on its route)? */
 bool opens_dialog(sip_method_t m, const sip_t *sip);
 
@@ -251,6 +258,15 @@ void policy_note(struct epc_session *s, const char *fmt, ...) EPC_PRINTF(2, 3);
 /** Ask for what is not yet granted. @p preliminary: on the offer alone. EPC_OK: @p done will run;
  *  EPC_EAGAIN: nothing to ask; else the request could not be made. */
 enum epc_err policy_ask(struct epc_session *s, bool preliminary, epc_policy_done_fn *done);
+/** Shall an offer be asked about before it goes on: by configuration, or as a call of a priority service
+ *  (TS 29.214 A.1)? Not one towards a WIC whose preconditions are not met. */
+bool policy_wants_offer(const struct epc_session *s, const struct job *j);
+/** An answer or the 2xx of the initial INVITE is about to pass: do early dialogs share the session? */
+void policy_dialogue(struct epc_session *s, const struct job *j);
+/** Something changed outside of any message. */
+void policy_refresh_later(struct epc_session *s);
+/** What the core's INVITE says of the call, before the header table takes it off. */
+void policy_read_invite(struct epc_session *s, msg_t *msg);
 /** What was asked is now known at the policy function, or not. True: go on; false: @p cause. */
 bool policy_settle(struct epc_session *s, const struct epc_policy_result *r, struct epc_cause *cause);
 /** The request could not be made. True: go on all the same. */

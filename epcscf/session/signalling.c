@@ -122,19 +122,31 @@ static const struct epc_addr *own_address(const struct epc_sessions *ss, const s
     return NULL;
 }
 
+/* As source of a flow, a UE with IPv6 is its prefix of 64 (TS 29.213 6.2). */
+static void source_of(const struct epc_addr *ue, char out[EPC_ADDR_LEN + 4])
+{
+    struct epc_addr net = *ue;
+    char ip[EPC_ADDR_LEN];
+    bool v6 = net.ss.ss_family == AF_INET6;
+    if (v6)
+        memset(&((struct sockaddr_in6 *)(void *)&net.ss)->sin6_addr.s6_addr[8], 0, 8);
+    snprintf(out, EPC_ADDR_LEN + 4, "%s%s", epc_addr_ip(&net, ip), v6 ? "/64" : "");
+}
+
 /* The WSS connection itself, where the operator wants its flows provisioned (4.4.5a). The UE's port is
  * left open: the filter shall fit the next connection, too, and TCP allows that (5.3.8). */
 static void put_flows(const struct signalling *g, struct epc_service_info *info)
 {
     const struct epc_addr *own = own_address(g->ss, &g->ue);
-    char ue[EPC_ADDR_LEN], node[EPC_ADDR_LEN];
+    char ue[EPC_ADDR_LEN], from[EPC_ADDR_LEN + 4], node[EPC_ADDR_LEN];
     struct epc_media_component *c = &info->component[0];
     struct epc_media_flow *f = &c->flow[0];
     if (!own)
         return;
     epc_addr_ip(&g->ue, ue);
     epc_addr_ip(own, node);
-    snprintf(f->uplink, sizeof f->uplink, "permit in 6 from %s to %s %u", ue, node, epc_addr_port(own));
+    source_of(&g->ue, from);
+    snprintf(f->uplink, sizeof f->uplink, "permit in 6 from %.50s to %.45s %u", from, node, epc_addr_port(own));
     snprintf(f->downlink, sizeof f->downlink, "permit out 6 from %s %u to %s", node, epc_addr_port(own), ue);
     c->status = EPC_FLOW_ENABLED;
 }

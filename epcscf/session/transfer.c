@@ -103,7 +103,10 @@ static void restart_timer_c(struct transfer *x)
 bool transfer_send(struct transfer *x, msg_t **msg)
 {
     struct epc_sip_dest dest = {.leg = other_leg(x->from), .flow_id = x->s ? x->s->flow_id : epc_sip_in_flow(x->in)};
-    enum epc_err err = epc_sip_out_send(&x->out, x->ss->sip, &dest, msg, on_response, x);
+    /* As late as that: the policy function may have told it while the request waited. */
+    enum epc_err err = x->from == EPC_LEG_WIC ? cross_access_info(x, *msg) : EPC_OK;
+    if (err == EPC_OK)
+        err = epc_sip_out_send(&x->out, x->ss->sip, &dest, msg, on_response, x);
     if (err == EPC_OK) {
         restart_timer_c(x);
         return true;

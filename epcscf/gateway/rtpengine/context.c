@@ -60,6 +60,11 @@ static void finish(struct rtp_ctx *c, enum epc_err err, struct epc_sdp *local, c
     rtp_next(c);
 }
 
+static enum epc_gw_side other_side(enum epc_gw_side side)
+{
+    return side == EPC_GW_ACCESS ? EPC_GW_CORE : EPC_GW_ACCESS;
+}
+
 static void on_reply(void *arg, enum epc_err err, const json_t *reply)
 {
     struct rtp_ctx *c = arg;
@@ -71,8 +76,12 @@ static void on_reply(void *arg, enum epc_err err, const json_t *reply)
         epc_cause_set(&cause, 503, "TS 23.334 6.2", "the media gateway does not answer");
         cause.retry_after_s = 10;
     }
-    if (err == EPC_OK && c->open->kind == RTP_ANSWER)
+    if (err == EPC_OK)
+        rtp_note_local(c, other_side(c->open->from), local);
+    if (err == EPC_OK && c->open->kind == RTP_ANSWER) {
+        c->answered = true;
         rtp_poll_start(c);
+    }
     finish(c, err, local, &cause);
 }
 
@@ -168,11 +177,6 @@ static void rtp_offer(struct epc_gw_ctx *base, enum epc_gw_side from, const stru
                       epc_gw_done_fn *done, void *arg)
 {
     enqueue(ctx_of(base), RTP_OFFER, from, remote, done, arg);
-}
-
-static enum epc_gw_side other_side(enum epc_gw_side side)
-{
-    return side == EPC_GW_ACCESS ? EPC_GW_CORE : EPC_GW_ACCESS;
 }
 
 static void rtp_answer(struct epc_gw_ctx *base, const struct epc_sdp *remote, epc_gw_done_fn *done, void *arg)
@@ -276,13 +280,6 @@ static void rtp_destroy(struct epc_gw *g)
     free(gw);
 }
 
-static void rtp_name(const struct epc_gw_ctx *ctx, struct epc_gw_name *out)
-{
-    const struct rtp_ctx *c = EPC_CONTAINER(ctx, struct rtp_ctx, base);
-    snprintf(out->gateway, sizeof out->gateway, "%s", ng_instance_name(c->at));
-    snprintf(out->context, sizeof out->context, "%s", c->call_id);
-}
-
 const struct epc_gw_ops epc_gw_rtpengine_ops = {
     .create = rtp_create,
     .destroy = rtp_destroy,
@@ -291,6 +288,6 @@ const struct epc_gw_ops epc_gw_rtpengine_ops = {
     .offer = rtp_offer,
     .answer = rtp_answer,
     .restore = rtp_restore,
-    .name = rtp_name,
+    .view = rtp_view,
     .release = rtp_release,
 };

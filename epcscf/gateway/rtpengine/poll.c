@@ -46,6 +46,7 @@ static bool tell_endpoints(struct rtp_ctx *c, const json_t *reply)
             all = false;
             continue;
         }
+        rtp_note_srtp(c, i, media);
         if (same(&addr, &c->seen[i]))
             continue;
         c->seen[i] = addr;

@@ -1,6 +1,7 @@
 /* Inside the rtpengine back end: a context is one call at rtpengine; operations run one at a time.
  *   context.c    life of contexts, the operation queue
  *   operation.c  an operation as NG command, its reply as description
+ *   view.c       what is known of a context
  *   orphans.c    calls that an earlier run of this node left at rtpengine
  *   poll.c       events: rtpengine sends none, so they are made of what `query` shows */
 #ifndef EPC_RTPENGINE_PRIV_H
@@ -54,6 +55,10 @@ struct rtp_ctx {
     unsigned polls;
     struct epc_timer poll;
     struct epc_addr seen[EPC_SDP_MAX_MEDIA]; /* the access side's remote endpoint last told */
+    struct epc_addr local[2][EPC_SDP_MAX_MEDIA]; /* rtpengine's own, by enum epc_gw_side; len 0 = off */
+    uint32_t srtp_profile[EPC_SDP_MAX_MEDIA];
+    size_t n_streams;
+    bool answered;
     epc_gw_event_fn *event;
     void *event_arg;
 };
@@ -70,6 +75,13 @@ json_t *rtp_command(const struct rtp_ctx *c, const struct rtp_op *op);
 /** Reply of an offer or answer to the gateway's own description. */
 enum epc_err rtp_local(const json_t *reply, size_t n_media, struct epc_sdp **local, struct epc_cause *cause);
 bool rtp_unknown_call(const json_t *reply);
+
+/* view.c */
+/** rtpengine's own description for @p side has come. */
+void rtp_note_local(struct rtp_ctx *c, enum epc_gw_side side, const struct epc_sdp *local);
+/** A media of a `query`: which SRTP protection DTLS has chosen. */
+void rtp_note_srtp(struct rtp_ctx *c, size_t stream, const json_t *media);
+void rtp_view(const struct epc_gw_ctx *base, struct epc_gw_view *out);
 
 /* orphans.c */
 void rtp_orphans_start(struct rtp_gw *gw); /**< once a process: on one shard */

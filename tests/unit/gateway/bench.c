@@ -137,6 +137,8 @@ static void on_event(void *arg, const struct epc_gw_event *ev)
     pthread_mutex_lock(&b->m);
     assert_true(b->n_events < BENCH_MAX);
     b->event[b->n_events++] = *ev;
+    if (!release && ctx)
+        epc_gw_ctx_view(ctx, &b->view);
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->m);
 }
@@ -158,6 +160,8 @@ static void on_done(void *arg, enum epc_err err, struct epc_sdp *local, const st
     pthread_mutex_lock(&b->m);
     assert_true(b->n_done < BENCH_MAX);
     int n = b->n_done++;
+    if (!b->release_in_done && ctx)
+        epc_gw_ctx_view(ctx, &b->view);
     b->done[n].err = err;
     b->done[n].local = epc_buf_take(&text, NULL);
     b->done[n].cause = *cause;

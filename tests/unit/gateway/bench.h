@@ -36,6 +36,7 @@ struct bench {
     int n_events;
     struct epc_gw_event event[BENCH_MAX];
     bool release_in_done, release_in_event;
+    struct epc_gw_view view; /* as the newest callback saw it */
     struct epc_gw_ctx *ctx;
     struct bench_waiter waiter[256];
     size_t n_waiters;

@@ -54,6 +54,13 @@ static void offer_from_the_wic(void **state)
     assert_non_null(strstr(peer_get(&offer, "sdp"), "a=ice-ufrag:KKRA"));
     bench_wait_done(&b, 1);
     assert_non_null(strstr(b.done[0].local, "m=audio 5004 RTP/AVP"));
+    char text[EPC_ADDR_LEN];
+    assert_int_equal(b.view.n_streams, 2);
+    assert_string_equal(b.view.context, peer_get(&offer, "call-id"));
+    assert_string_equal(epc_addr_text(&b.view.stream[0].core, text), "127.0.0.9:5004");
+    assert_int_equal(b.view.stream[0].access.len, 0);
+    assert_int_equal(b.view.stream[0].ice, EPC_GW_ICE_NEW);
+    assert_int_equal(b.view.ice_mode, 1);
 
     bench_answer(&b, sdp_core_answer, 2);
     struct peer_request answer = serve(&p, "answer", sdp_wic_answer_hold);
@@ -65,6 +72,8 @@ static void offer_from_the_wic(void **state)
     bench_wait_done(&b, 2);
     assert_int_equal(b.done[1].tag, 2);
     assert_int_equal(b.done[1].err, EPC_OK);
+    assert_int_equal(b.view.stream[0].ice, EPC_GW_ICE_CHECKING);
+    assert_true(b.view.stream[0].access.len != 0);
 
     /* The other side offers again: the tags change places. */
     bench_offer(&b, EPC_GW_CORE, sdp_core_reoffer, 3);

@@ -57,7 +57,7 @@ static void answer_query(struct peer *p, const char *tag, const char *medias)
 }
 
 #define STREAM(port, packets)                                                                        \
-    "{\"streams\":[{\"local port\":40000,\"endpoint\":{\"family\":\"IPv4\",\"address\":"             \
+    "{\"streams\":[{\"local port\":40000,\"crypto suite\":\"AEAD_AES_128_GCM\",\"endpoint\":{\"family\":\"IPv4\",\"address\":"             \
     "\"192.0.2.7\",\"port\":" port "},\"stats\":{\"packets\":" packets "}}]}"
 #define OFF "{\"streams\":[{\"endpoint\":{\"address\":\"127.0.0.1\",\"port\":55908},\"stats\":{\"packets\":9}}]}"
 
@@ -78,6 +78,9 @@ static void an_endpoint_is_told_once_packets_came(void **state)
     answer_query(&p, tag, "[" STREAM("6000", "999") "," OFF "]"); /* moved */
     bench_wait_events(&b, 2);
     assert_string_equal(epc_addr_text(&b.event[1].addr, text), "192.0.2.7:6000");
+    assert_string_equal(epc_addr_text(&b.view.stream[0].learned, text), "192.0.2.7:6000");
+    assert_int_equal(b.view.stream[0].ice, EPC_GW_ICE_CONNECTED);
+    assert_int_equal(b.view.stream[0].srtp_profile, 7);
     assert_int_equal(bench_event_count(&b), 2);
     bench_stop(&b);
     peer_close(&p);

@@ -390,11 +390,15 @@ void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct
         seam.restores++;
 }
 
-void epc_gw_ctx_name(const struct epc_gw_ctx *c, struct epc_gw_name *out)
+void epc_gw_ctx_view(const struct epc_gw_ctx *c, struct epc_gw_view *out)
 {
     (void)c;
-    strcpy(out->gateway, "127.0.0.5:2223");
-    strcpy(out->context, "ctx-1");
+    *out = (struct epc_gw_view){
+        .gateway = "127.0.0.5:2223", .context = "ctx-1", .ice_mode = 1, .n_streams = 1};
+    out->stream[0].ice = EPC_GW_ICE_CHECKING;
+    out->stream[0].srtp_profile = 7;
+    if (epc_addr_parse(&out->stream[0].core, "10.10.0.20", 50000) != EPC_OK)
+        abort();
 }
 
 void epc_gw_release(struct epc_gw_ctx *c)
@@ -451,6 +455,11 @@ static enum epc_err rx_open(struct epc_policy_client *c, const struct epc_policy
     struct epc_policy_session *p = calloc(1, sizeof *p);
     p->ue = *o->ue;
     p->signalling = o->signalling;
+    snprintf(p->called, sizeof p->called, "%s", o->called ? o->called : "");
+    snprintf(p->calling, sizeof p->calling, "%s", o->calling ? o->calling : "");
+    snprintf(p->icsi, sizeof p->icsi, "%s", o->icsi ? o->icsi : "");
+    snprintf(p->urn, sizeof p->urn, "%s", o->service_urn ? o->service_urn : "");
+    snprintf(p->mps, sizeof p->mps, "%s", o->mps ? o->mps : "");
     p->event = o->on_event;
     p->event_arg = o->arg;
     seam.rx[seam.n_rx++] = p;

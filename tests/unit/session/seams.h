@@ -46,6 +46,7 @@ struct epc_policy_session {
     epc_policy_done_fn *done;
     void *arg;
     struct epc_service_info *info;
+    char called[64], calling[64], icsi[128], urn[32], mps[32];
     bool closed;
 };
 

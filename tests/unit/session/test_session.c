@@ -875,11 +875,16 @@ static void some_policy(void)
                                                        EPC_POLICY_GRANTED, EPC_POLICY_REFUSED,
                                                        EPC_POLICY_TIMED_OUT, EPC_POLICY_UNREACHABLE};
     static const enum epc_policy_event_kind kinds[] = {EPC_PEV_ABORT, EPC_PEV_ALL_MEDIA_LOST,
-                                                       EPC_PEV_RECOVERED, EPC_PEV_MEDIA_LOST, EPC_PEV_ACCESS_INFO};
+                                                       EPC_PEV_RECOVERED, EPC_PEV_MEDIA_LOST, EPC_PEV_ACCESS_INFO,
+                                                       EPC_PEV_CHARGING, EPC_PEV_OUT_OF_CREDIT, EPC_PEV_CREDIT_BACK,
+                                                       EPC_PEV_LOST_SESSION};
+    static const struct epc_policy_access access_info = {.ip_can_type = 5, .access_info = "3GPP-NR;network-provided"};
+    static const struct epc_policy_charging charging = {.address = "192.0.2.9", .id = {{.id = "0a"}}, .n_ids = 1};
     struct epc_policy_session *p = seam.n_rx ? seam.rx[roll((unsigned)seam.n_rx)] : NULL;
     if (!p || p->closed)
         return;
-    struct epc_policy_event ev = {.kind = kinds[roll(EPC_ARRAY_LEN(kinds))]};
+    struct epc_policy_event ev = {.kind = kinds[roll(EPC_ARRAY_LEN(kinds))], .components = {1 + roll(3)},
+                                  .n_components = roll(2), .access = &access_info, .charging = &charging};
     if (p->done && roll(4)) {
         enum epc_policy_outcome o = outcomes[roll(EPC_ARRAY_LEN(outcomes))];
         seam_rx_done(p, o, o == EPC_POLICY_REFUSED ? 5063 : 0);
@@ -901,6 +906,7 @@ static void some_trouble(void)
     case 3:
         seam.moved_from = flow;
         seam.moved_to = flow + 1;
+        seam.ue = roll(2) ? "10.45.0.2" : "10.99.0.7";
         epc_sessions_flow_moved(ss, flow, flow + 1);
         if (roll(2))
             epc_sessions_flow_closed(ss, flow); /* the old connection was there still */
@@ -953,6 +959,7 @@ static void any_order(void **state)
         seed = run * 2654435761u;
         memset(out_final, 0, sizeof out_final);
         cfg.registration.flow_loss_grace_ms = roll(4) ? 20000 : 0;
+        cfg.policy.preliminary = roll(4) == 0;
         cfg.policy.mode = roll(2) ? EPC_POLICY_REQUIRED : EPC_POLICY_OPTIONAL;
         caller = roll(2) ? EPC_LEG_WIC : EPC_LEG_CORE;
         epc_sessions_request(ss, request(caller, "INVITE", 1, NULL, "caller",
