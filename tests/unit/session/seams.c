@@ -429,16 +429,17 @@ void seam_gw_done(struct epc_gw_ctx *c, bool ok)
     epc_buf_adds(&b, "v=0\r\no=- 1 1 IN IP4 198.51.100.20\r\ns=-\r\nt=0 0\r\n");
     for (size_t i = 0; i < c->remote->n_media; i++) {
         const struct epc_sdp_media *m = &c->remote->media[i];
-        epc_buf_printf(&b, "m=%.*s %u %s", EPC_STR_ARG(m->type), m->port ? (access ? 40000 : 50000) : 0,
+        epc_buf_printf(&b, "m=%.*s %u %s", EPC_STR_ARG(m->type), m->port ? (access ? 40000 : 50000) + 2 * (unsigned)i : 0,
                        access ? "UDP/TLS/RTP/SAVPF" : "RTP/AVP");
         for (size_t k = 0; k < m->n_fmt; k++)
             epc_buf_printf(&b, " %.*s", EPC_STR_ARG(m->fmt[k]));
         epc_buf_printf(&b, "\r\nc=IN IP4 %s\r\n", access ? "198.51.100.20" : "10.10.0.20");
         if (access)
-            epc_buf_adds(&b, "a=ice-ufrag:gwgw\r\na=ice-pwd:gwgwgwgwgwgwgwgwgwgwgwgw\r\n"
-                             "a=candidate:1 1 udp 2130706431 198.51.100.20 40000 typ host\r\n"
+            epc_buf_printf(&b, "a=ice-ufrag:gwgw\r\na=ice-pwd:gwgwgwgwgwgwgwgwgwgwgwgw\r\n"
+                             "a=candidate:1 1 udp 2130706431 198.51.100.20 %u typ host\r\n"
                              "a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:"
-                             "33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\na=setup:passive\r\na=rtcp-mux\r\n");
+                             "33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\na=setup:passive\r\na=rtcp-mux\r\n",
+                           40000 + 2 * (unsigned)i);
     }
     if (epc_sdp_parse(&local, (struct epc_str){b.p, b.n}, &cause) != EPC_OK)
         abort();
