@@ -32,8 +32,8 @@ static enum epc_err open_session(struct epc_session *s, const struct epc_addr *u
                                 .icid = s->icid,
                                 .icsi = s->icsi,
                                 .service_urn = service_urn(s),
-                                .called = s->originating ? s->requested : s->impu,
-                                .calling = s->originating ? s->impu : s->calling,
+                                /* No parties: they belong to volume-based charging (feature VBC), which
+                                 * is not offered. */
                                 .mps = s->mps,
                                 .reservation_priority = -1,
                                 .want_access_info = s->ss->cfg->policy.access_info,
@@ -279,26 +279,11 @@ void policy_refresh_later(struct epc_session *s)
         session_queue(s, JOB_POLICY, NULL, NULL, 0, EPC_LEG_WIC);
 }
 
-/* "Name <sip:x@y>;p" to "sip:x@y". */
-static char *identity_of(struct epc_str value)
-{
-    const char *open = value.n ? memchr(value.p, '<', value.n) : NULL;
-    struct epc_str v = value;
-    if (open) {
-        struct epc_str rest = {open + 1, value.n - (size_t)(open + 1 - value.p)};
-        v = epc_str_cut(&rest, '>');
-    }
-    v = epc_str_trim(v);
-    return v.n && v.n < 256 ? epc_str_dup(v) : NULL;
-}
-
 void policy_read_invite(struct epc_session *s, msg_t *msg)
 {
     struct epc_str rest = epc_sip_get(msg, "Resource-Priority", 0), ns = epc_str_trim(epc_str_cut(&rest, '.'));
     if (!s->icsi)
         s->icsi = epc_str_dup(epc_sip_get(msg, "P-Asserted-Service", 0));
-    if (!s->calling)
-        s->calling = identity_of(epc_sip_get(msg, "P-Asserted-Identity", 0));
     /* Namespaces of multimedia priority services (RFC 4412 12). */
     if (!s->mps && (epc_str_ieqc(ns, "wps") || epc_str_ieqc(ns, "ets")))
         s->mps = epc_str_dup(ns);

@@ -144,7 +144,6 @@ static void session_free(void *obj)
     free(s->charging_info);
     free(s->requested);
     free(s->icsi);
-    free(s->calling);
     free(s->mps);
     free(s->first_tag);
     free(s->called_party);

@@ -107,7 +107,7 @@ struct epc_session {
     char *access_info;             /* value of a network-provided P-Access-Network-Info */
     char *charging_info;           /* access-network-charging-info for P-Charging-Vector */
     char *requested, *icsi;        /* Request-URI of the INVITE; its service identifier */
-    char *calling, *mps;           /* who calls, and the priority service, as the core's INVITE has it */
+    char *mps;                     /* the priority service, as the core's INVITE has it */
     char ice_ufrag[64];            /* of the WIC; another one is a restart */
     uint32_t ice_generation;
     struct epc_addr learned[EPC_SDP_MAX_MEDIA];

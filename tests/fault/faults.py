@@ -288,8 +288,44 @@ def pcrf_refuses_bandwidth(bench):
     call = wic.invite(PHONE)
     answer = call.result()
     equal(answer.status, 488, f"INVITE refused with Acceptable-Service-Info ({answer.first})")
+    check("370" in (answer.get("Warning") or ""), f"Warning: {answer.get('Warning')}")
+    check(b"b=AS:8\r\n" in answer.body and b"m=audio 0 " in answer.body, f"body of the 488: {answer.body}")
     bench.explained(call, "Asked for component 1", "Acceptable for component 1: uplink 8000", "SIP: refused with 488")
     bench.counted("rx_aaa_refused")
+
+
+def pcrf_refuses_for_now(bench):
+    """4261 with Retry-Interval: 503, the WIC is told when; the same is not asked again meanwhile."""
+    wic = bench.registered()
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "experimental": 4261, "retry_interval": 7})
+    answer = wic.invite(PHONE).result()
+    equal(answer.status, 503, f"INVITE refused with 4261 ({answer.first})")
+    equal(answer.get("Retry-After"), "7", "Retry-After")
+    again = wic.invite(PHONE).result()
+    equal(again.status, 503, f"INVITE once more ({again.first})")
+    bench.counted("rx_held_back")
+
+
+def what_the_pcrf_knows_reaches_the_core(bench):
+    """Charging identifier and address of the AAA in P-Charging-Vector, the UE's place in
+    P-Access-Network-Info, of what goes to the core from then on; never towards the WIC."""
+    wic = bench.registered()
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "answer_avps": [
+        {"name": "Access-Network-Charging-Address", "address": "192.0.2.8"},
+        {"name": "Access-Network-Charging-Identifier",
+         "avps": [{"name": "Access-Network-Charging-Identifier-Value", "value": "0x00c0ffee"}]},
+        {"name": "IP-CAN-Type", "value": 5}, {"name": "RAT-Type", "value": 1004}]})
+    _, call = bench.established(wic)
+    equal(call.bye().status, 200, "BYE")
+    with open(bench.lab.epcscf.trace) as f:
+        lines = [json.loads(line) for line in f if call.call_id in line and line.endswith("\n")]
+    seen = [x["text"] for x in lines if x["point"] == "Mw" and x["dir"] == "out" and x["text"].startswith("BYE ")]
+    check(seen, "no BYE towards the core in the trace")
+    check('pdngw=192.0.2.8;eps-info="eps-item=1;eps-sig=no;ecid=00c0ffee"' in seen[-1], seen[-1])
+    check("3GPP-E-UTRAN;network-provided" in seen[-1], seen[-1])
+    for x in lines:
+        if x["point"] == "Gm" and x["dir"] == "out":
+            check("ecid=" not in x["text"] and "network-provided" not in x["text"], f"the WIC saw {x['text']}")
 
 
 def pcrf_has_no_ip_can_session(bench):
@@ -652,7 +688,8 @@ CALLS = [plain_call, spoofed_headers, caller_gives_up, phone_hangs_up, called_by
          malformed_offer, calls_outlive_the_token, wic_falls_silent, wic_vanishes, call_goes_on_after_a_new_connection,
          phone_hangs_up_while_the_wic_is_away,
          wic_vanishes_while_ringing, gateway_gone, gateway_dies_mid_call]
-RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_has_no_ip_can_session, rx_sessions_of_a_call, pcrf_silent,
+RX = [pcrf_refuses, pcrf_refuses_bandwidth, pcrf_refuses_for_now, what_the_pcrf_knows_reaches_the_core,
+      pcrf_has_no_ip_can_session, rx_sessions_of_a_call, pcrf_silent,
       pcrf_slow, pcrf_aborts, pcrf_gone, pcrf_dies_mid_call,
       killed_mid_call]
 # In the other modes only what the mode changes.
