@@ -416,8 +416,10 @@ static void media_lost(struct epc_session *s, const struct epc_policy_event *ev)
 static void recovered(struct epc_session *s, const struct epc_policy_event *ev)
 {
     s->lost_components &= ~components(ev);
-    if (!s->lost_components || !covers(s, s->lost_components))
-        epc_timer_stop(s->ss->shard, &s->grace);
+    if (s->lost_components && covers(s, s->lost_components))
+        return;
+    policy_note(s, "bearers are back: the call stays");
+    epc_timer_stop(s->ss->shard, &s->grace);
 }
 
 static void out_of_credit(struct epc_session *s, const struct epc_policy_event *ev)
