@@ -107,7 +107,11 @@ def sanitized(preset, labels, wrapper=()):
 
 def asan():
     os.environ["LSAN_OPTIONS"] = f"suppressions={os.path.join(TESTS, 'lsan.supp')}"
-    return sanitized("asan", LABELS)
+    p, f = sanitized("asan", LABELS)
+    more = scenarios(sys.executable, os.path.join(TESTS, "fault", "rx_faults.py"), "--preset", "asan", "--no-build",
+                     "--shards", "2", "--policy", "required", "-k", "garbage",
+                     "--var", os.path.join(TESTS, "lab", "var", "asan-rx"))
+    return p + more[0], f + more[1]
 
 
 def tsan():
@@ -137,7 +141,9 @@ def peers():
 def fault():
     install("build", "peers")
     built("dev")
-    return scenarios(os.path.join(TESTS, "fault", "run"), "--preset", "dev")
+    passed, failed = scenarios(os.path.join(TESTS, "fault", "run"), "--preset", "dev")
+    p, f = scenarios(sys.executable, os.path.join(TESTS, "fault", "rx_faults.py"), "--preset", "dev", "--no-build")
+    return passed + p, failed + f
 
 
 def abuse():
