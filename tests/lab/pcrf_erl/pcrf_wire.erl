@@ -117,7 +117,7 @@ garbage(group_length, {H, Avps}, _) -> %% an AVP that is longer than the group a
     Inner = <<298:32, 16#40, 400:24, 5063:32>>,
     message(H, [avp_bin(263, find('Session-Id', Avps)), avp_bin(297, Inner)]);
 garbage(number_length, {H, Avps}, _) -> %% a Result-Code of five octets
-    message(H, [avp_bin(263, find('Session-Id', Avps)), avp_bin(268, <<1, 2, 3, 4, 5>>)]);
+    message(H, base(Avps) ++ [avp_bin(268, <<1, 2, 3, 4, 5>>)]);
 garbage(no_result, {H, Avps}, _) ->
     message(H, base(Avps));
 garbage(no_session, {H, Avps}, _) ->
