@@ -310,17 +310,27 @@ enum epc_err ctl_peer_connect(struct ctl_peer *p, const struct epc_addr *to, uns
     return e ? e : expect_capabilities(p, false, deadline);
 }
 
-void ctl_peer_close(struct ctl_peer *p)
+/* The other side may be leaving as well: its DPR is answered, and it closes. */
+static void leave(struct ctl_peer *p)
 {
     struct epc_msg *m = NULL;
+    uint64_t deadline = epc_now_ms() + 1000;
+    if (say(p, "DPR", ",{\"Disconnect-Cause\":\"DO_NOT_WANT_TO_TALK_TO_YOU\"}", NULL))
+        return;
+    for (bool done = false; !done && !p->closed && receive_any(p, deadline, &m) == EPC_OK;) {
+        done = m->command == DPR && !(m->flags & EPC_CMD_R);
+        if (base_message(p, m))
+            p->closed = false;
+        epc_msg_destroy(m);
+        m = NULL;
+    }
+}
+
+void ctl_peer_close(struct ctl_peer *p)
+{
     if (p->fd >= 0) {
-        uint64_t deadline = epc_now_ms() + 1000;
-        if (!p->closed && say(p, "DPR", ",{\"Disconnect-Cause\":\"DO_NOT_WANT_TO_TALK_TO_YOU\"}", NULL) == EPC_OK)
-            while (!p->closed && receive_any(p, deadline, &m) == EPC_OK) {
-                p->closed = p->closed || m->command == DPR;
-                epc_msg_destroy(m);
-                m = NULL;
-            }
+        if (!p->closed)
+            leave(p);
         close(p->fd);
     }
     if (p->interrupt >= 0)
