@@ -324,7 +324,7 @@ int main(int argc, char **argv)
 {
     struct node n = {0};
     struct epc_cfg_policy cfg = {.mode = EPC_POLICY_REQUIRED, .destination_realm = (char *)"ims.test", .timeout_ms = 2000,
-                                 .failover_ms = 700, .webrtc_vendor = 32473,
+                                 .failover_ms = 700, .charging_info = EPC_CHARGING_INFO_EPS, .webrtc_vendor = 32473,
                                  .af_application_id = (char *)"urn:urn-7:3gpp-service.ims.icsi.mmtel"};
     if (argc < 4)
         return 2;
