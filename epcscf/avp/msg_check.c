@@ -77,11 +77,15 @@ static void check_octets(struct check *c, const struct epc_avp *a)
 struct place {
     const char *name;
     const struct epc_dict_rules *rules; /* NULL: not known, or anything goes */
+    bool command;
 };
 
 static void check_place(struct check *c, const struct epc_avp *a, const struct place *in)
 {
     if (!in->rules || in->rules->n == 0 || epc_dict_rule(in->rules, a->dict) || a->dict->n_places == 0)
+        return;
+    /* RFC 6733's own AVPs are at home in any command: Auth-Application-Id comes in answers that do not name it. */
+    if (in->command && a->dict->vendor == 0)
         return;
     const struct epc_dict_place *p = &a->dict->places[0];
     fault(c, "%s: it is not in the definition of %s, but of %s%s", a->dict->name, in->name,
@@ -128,7 +132,7 @@ static void check_avp(struct check *c, const struct epc_avp *a, const struct pla
         return;
     size_t end = strlen(c->path);
     snprintf(c->path + end, sizeof c->path - end, " / %s", a->dict->name);
-    check_list(c, a->child, &(struct place){a->dict->name, &a->dict->content});
+    check_list(c, a->child, &(struct place){a->dict->name, &a->dict->content, false});
     c->path[end] = 0;
 }
 
@@ -147,13 +151,13 @@ size_t epc_msg_check(const struct epc_dict *d, const struct epc_msg *m, struct e
     (void)d;
     if (!m->dict) {
         fault(&c, "no dictionary knows the command");
-        check_list(&c, m->avp, &(struct place){name, NULL});
+        check_list(&c, m->avp, &(struct place){name, NULL, true});
         return c.n;
     }
     check_flags(&c, "header", "RPET", m->flags, m->dict->must, m->dict->must_not);
     /* RFC 6733 7.2: an answer with the E bit follows its own, smaller definition. */
     bool error = m->flags & EPC_CMD_E;
-    check_list(&c, m->avp, &(struct place){m->dict->name, error ? NULL : &m->dict->content});
+    check_list(&c, m->avp, &(struct place){m->dict->name, error ? NULL : &m->dict->content, true});
     if (!(m->flags & EPC_CMD_R) && !epc_msg_find(m, RESULT_CODE, 0) && !epc_msg_find(m, EXPERIMENTAL_RESULT, 0))
         fault(&c, "neither Result-Code nor Experimental-Result is there");
     return c.n;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plays the library of recorded exchanges (README.md). Exit status: 0 all well, 1 not.
 
-  run --build BUILD [--update] [--keep] [FILE...]    FILE: of the library; default all
+  run.py --build BUILD [--update] [--keep] [FILE...]    FILE: of the library; default all
 
   --update   write what the node sends into the files, in the place of what they expect of it
 """
