@@ -37,6 +37,11 @@ bool ctl_peer_address(const char *text, struct epc_addr *out)
 
 /* ---- waiting ------------------------------------------------------------------------------------------- */
 
+static const char *reason(enum epc_err e)
+{
+    return e == EPC_EAGAIN ? "interrupted" : epc_err_name(e);
+}
+
 static void watch_signals(struct ctl_peer *p)
 {
     sigset_t s;
@@ -222,7 +227,7 @@ static enum epc_err expect_capabilities(struct ctl_peer *p, bool request, uint64
         if (e != EPC_EPROTO)
             complain(request ? "waiting for the peer's CER" : "waiting for the peer's CEA",
                      e == EPC_EIO ? "the peer closed the connection: does it know our --identity, and is TLS off for us?"
-                                  : epc_err_name(e));
+                                  : reason(e));
         return e;
     }
     if (m->command != CER || (m->flags & EPC_CMD_R ? true : false) != request) {
@@ -270,7 +275,7 @@ enum epc_err ctl_peer_listen(struct ctl_peer *p, const struct epc_addr *at, unsi
     do { /* a first attempt may be one that only looks whether somebody listens */
         e = wait_for(p, fd, POLLIN, deadline);
         if (e) {
-            complain(text, e == EPC_ETIMEDOUT ? "nobody connected in time" : epc_err_name(e));
+            complain(text, e == EPC_ETIMEDOUT ? "nobody connected in time" : reason(e));
             break;
         }
         p->fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
@@ -303,7 +308,8 @@ enum epc_err ctl_peer_connect(struct ctl_peer *p, const struct epc_addr *to, uns
     if (e == EPC_OK && (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &fault, &n) != 0 || fault))
         e = EPC_EIO;
     if (e) {
-        complain(text, fault ? strerror(fault) : e == EPC_ETIMEDOUT ? "no connection in time" : epc_err_name(e));
+        complain(text, fault ? strerror(fault) : e == EPC_ETIMEDOUT ? "no connection in time" : reason(e));
+        p->closed = true;
         return e;
     }
     e = say_capabilities(p, NULL);
