@@ -136,10 +136,10 @@ class Run:
                           'ConnectPeer = "pcrf.ims.test" { No_TLS; ConnectTo = "%s"; Port = 3868; };\n'
                           % (self.fdx, self.address))
 
-    def as_pcrf(self, files, record, wait_s=10):
-        """Both sides over all files; returns how it ended for them."""
+    def as_pcrf(self, files, record, wait_s=10, played=None):
+        """Both sides over all files (`played` in the PCRF's hands); returns how it ended for them."""
         pcrf = self.start([self.ctl, "replay", "--as", "pcrf", "--listen", self.address + ":3868", "--identity",
-                           "pcrf.ims.test", "--realm", "ims.test", "--wait", str(wait_s), "--diff-only", *files], "pcrf.log")
+                           "pcrf.ims.test", "--realm", "ims.test", "--wait", str(wait_s), "--diff-only", *(played or files)], "pcrf.log")
         deadline = time.monotonic() + WAIT_S
         while " waits at " not in open(self.path("pcrf.log")).read() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -207,6 +207,18 @@ class Run:
             if done.returncode:
                 self.fault("as AF, %s (%d):\n%s%s" % (f, done.returncode, done.stdout, done.stderr))
 
+    # ---- a capture plays as well as a file
+
+    def capture_plays(self, files):
+        f = os.path.join(HERE, "library/grant.jsonl")
+        if f not in files:
+            return
+        capture = self.path("grant.pcap")
+        subprocess.run([self.ctl, "replay", "--to-pcap", capture, f], check=True)
+        ended = self.as_pcrf([f], "-", played=[capture])
+        if ended != (0, 0):
+            self.fault("a capture as PCRF %s:\n%s" % (ended, self.shown_log("pcrf.log")))
+
     # ---- a difference must be seen
 
     def differences_are_seen(self, files):
@@ -271,6 +283,7 @@ def main():
             r.check(files)
             r.tshark(files)
             r.node_plays(files)
+            r.capture_plays(files)
             r.differences_are_seen(files)
             r.af_plays(files)
     finally:
