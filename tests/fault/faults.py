@@ -297,13 +297,21 @@ def pcrf_refuses_bandwidth(bench):
 def pcrf_refuses_for_now(bench):
     """4261 with Retry-Interval: 503, the WIC is told when; the same is not asked again meanwhile."""
     wic = bench.registered()
-    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "experimental": 4261, "retry_interval": 7})
+    bench.lab.pcrf.rules({"match": {"command": "AAR"}, "experimental": 4261, "retry_interval": 4})
     answer = wic.invite(PHONE).result()
     equal(answer.status, 503, f"INVITE refused with 4261 ({answer.first})")
-    equal(answer.get("Retry-After"), "7", "Retry-After")
-    again = wic.invite(PHONE).result()
+    equal(answer.get("Retry-After"), "4", "Retry-After")
+    call = wic.invite(PHONE)
+    again = call.result()
     equal(again.status, 503, f"INVITE once more ({again.first})")
     bench.counted("rx_held_back")
+    bench.explained(call, "No Rx session: nothing was sent", "4261", "may be asked again in", "SIP: refused with 503")
+    bench.lab.pcrf.rules()
+
+    def granted():
+        later = wic.invite(PHONE)
+        return later.result().status == 200 and later.bye().status == 200
+    check(poll(granted, 15, every=0.5), "the same is still held back after its Retry-Interval")
 
 
 def what_the_pcrf_knows_reaches_the_core(bench):
