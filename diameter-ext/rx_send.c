@@ -148,15 +148,32 @@ static void on_peer(enum fd_hook_type type, struct msg *m, struct peer_hdr *peer
     pthread_mutex_unlock(&s.lock);
 }
 
+/* A look into freeDiameter's queues takes its locks, under which its threads are at work: not for each
+ * request. A peer that owes few answers has room for sure (the queues alone hold 20), and one that has just
+ * answered is reading: what it still owes lies in its socket, which takes more than this. */
+static bool has_room(const struct rx_peer *hop, uint64_t now)
+{
+    enum { FEW = 16, MODEST = 100, JUST_MS = 10 };
+    return hop->outstanding < FEW || (hop->outstanding < MODEST && now <= hop->last_answer_ms + JUST_MS);
+}
+
+static bool is_full(const struct rx_peer *hop)
+{
+    if (has_room(hop, epc_now_ms()))
+        return false;
+    pthread_mutex_unlock(&s.lock);
+    bool full = rx_peer_full(hop->host);
+    pthread_mutex_lock(&s.lock);
+    return full;
+}
+
 /* Take off everything that can. A peer whose queue is full holds up its own flights alone: they are
  * tried again soon, or go elsewhere when their time for this peer is over. */
 static void send_all(struct rx_list *to)
 {
     struct rx_flight *f;
     while ((f = rx_flight_take())) {
-        pthread_mutex_unlock(&s.lock);
-        bool blocked = rx_peer_full(f->next_try.hop->host); /* stays while f->waits */
-        pthread_mutex_lock(&s.lock);
+        bool blocked = is_full(f->next_try.hop); /* stays while f->waits */
         f->waits = blocked;
         if (f->told && !f->closing) { /* parked for too long */
             f->waits = false;
