@@ -414,6 +414,33 @@ static void test_signalling(void **state)
     epc_service_info_free(NULL);
 }
 
+static void test_media_types(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        enum epc_media_type type;
+    } cases[] = {
+        {"audio 54321 RTP/AVP 0", EPC_MEDIA_AUDIO},     {"video 54321 RTP/AVP 96", EPC_MEDIA_VIDEO},
+        {"data 54321 udp x", EPC_MEDIA_DATA},           {"application 54321 UDP/DTLS/SCTP webrtc-datachannel",
+                                                         EPC_MEDIA_APPLICATION},
+        {"control 54321 udp x", EPC_MEDIA_CONTROL},     {"text 54321 RTP/AVP 98", EPC_MEDIA_TEXT},
+        {"message 54321 TCP/MSRP *", EPC_MEDIA_MESSAGE}, {"image 54321 udptl t38", EPC_MEDIA_OTHER},
+    };
+    for (size_t i = 0; i < EPC_ARRAY_LEN(cases); i++) {
+        char up[256], down[256];
+        struct access a;
+        snprintf(up, sizeof up, HEAD "m=%s\r\nc=IN IP4 10.45.0.2\r\n", cases[i].line);
+        snprintf(down, sizeof down, HEAD "m=%s\r\nc=IN IP4 198.51.100.20\r\n", cases[i].line);
+        access_init(&a, up, down, "10.45.0.2", true);
+        struct epc_service_info *s = derive(&a);
+        assert_int_equal(s->n_components, 1);
+        assert_int_equal(s->component[0].type, cases[i].type);
+        epc_service_info_free(s);
+        access_free(&a);
+    }
+}
+
 /* A library between the browser and us may write the same lines in another order: nothing is told again. */
 static void test_reordered_lines(void **state)
 {
@@ -446,6 +473,7 @@ static void test_reordered_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_media_types),
         cmocka_unit_test(test_reordered_lines),
         cmocka_unit_test(test_worked_example), cmocka_unit_test(test_ue_side),
         cmocka_unit_test(test_candidates),     cmocka_unit_test(test_bandwidth),
