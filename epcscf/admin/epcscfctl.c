@@ -109,8 +109,11 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int fd = connect_to(path);
     FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-    if (!f)
+    if (!f) {
+        if (strcmp(argv[first], "help") == 0)
+            usage(stdout); /* what there is without a daemon */
         return 2;
+    }
     int rc = send_words(fd, argv + first, argc - first) == 0 ? show_answer(f) : 2;
     fclose(f);
     return rc;
