@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BUSY_MS = 5000, APPLICATION_ID = 0x65504357 /* "ePCW" */ };
@@ -260,6 +261,20 @@ static enum epc_err make_file(const struct epc_store *s)
     return EPC_OK;
 }
 
+/* Where another process is just recovering the log of one that was killed, SQLite answers BUSY at once here,
+ * whatever its time-out. */
+static enum epc_err set_up(struct epc_store *s)
+{
+    static const char sql[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                              "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+                              "PRAGMA secure_delete = ON";
+    uint64_t until = epc_now_ms() + BUSY_MS;
+    int rc;
+    while (((rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL)) & 0xff) == SQLITE_BUSY && epc_now_ms() < until)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    return rc == SQLITE_OK ? EPC_OK : fault(s, rc, "set up");
+}
+
 static enum epc_err connect_file(struct epc_store *s)
 {
     int rc = sqlite3_open_v2(s->file, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -268,9 +283,7 @@ static enum epc_err connect_file(struct epc_store *s)
     sqlite3_busy_timeout(s->db, BUSY_MS);
     sqlite3_extended_result_codes(s->db, 1);
     /* FULL: what was told to a user has reached the disk; else a power cut could lend it again. */
-    enum epc_err err = epc_sql_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                       "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
-                                       "PRAGMA secure_delete = ON");
+    enum epc_err err = set_up(s);
     return err == EPC_EIO ? refuse(s, "no usable SQLite database",
                                    "name another file in wwsf.database, or restore a copy of this one") : err;
 }
