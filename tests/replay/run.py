@@ -8,6 +8,9 @@
 import argparse, glob, json, os, re, shutil, signal, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../lab"))
+from epclab.ports import own_net
+
 FROM_AF = {"AAR", "STR", "RAA", "ASA"}
 WAIT_S = 30
 
@@ -39,8 +42,8 @@ class Run:
         self.dir = tempfile.mkdtemp(prefix="epc-replay-")
         self.keep = keep
         self.children = []
-        pid = os.getpid()
-        self.address = "127.%d.%d.%d" % (192 + (pid >> 16) % 60, pid >> 8 & 255, pid & 255 | 1)
+        net, self.claim = own_net()
+        self.address = net + ".1"
         self.faults = []
         certs = os.path.join(HERE, "../lab/pcrf/certs.sh")
         subprocess.run([certs, self.dir, "pcrf.ims.test", "epcscf.ims.test"], check=True)

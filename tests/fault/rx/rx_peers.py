@@ -18,6 +18,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "lab"))
+from epclab.ports import own_net
 from epclab.runner import Runner, check, equal
 from epclab.wait import expect, poll
 
@@ -286,8 +287,8 @@ class World:
         self.dir = tempfile.mkdtemp(prefix="epc-rx-peers-")
         self.certs = self.path("certs")
         subprocess.run([CERTS, self.certs, EDGE], check=True)
-        pid = os.getpid()
-        self.net, self.host = f"127.{192 + (pid >> 16) % 60}.{pid >> 8 & 255}", (pid & 127) or 1
+        self.net, self.claim = own_net()
+        self.host = 0
         self.agents, self.nodes, self.edge = [], [], None
         self.serial = 0
 
@@ -487,8 +488,8 @@ def too_busy(w):
     a, b = w.pcrfs()
     edge = w.run(a, b, priorities=[1, 2])
     a.rules({"match": {}, "result": 3004, "error_bit": True})
-    granted(edge.ask("open", "c", 1), "a call", 500)
-    granted(edge.ask("open", "d", 5), "more calls", 500)
+    granted(edge.ask("open", "c", 1), "a call")
+    granted(edge.ask("open", "d", 5), "more calls")
     equal(len(a.record("AAR")), 1, "requests to the busy PCRF")
     equal(b.sessions(), 6, "sessions at the second")
     b.rules({"match": {}, "result": 3004, "error_bit": True})
@@ -508,7 +509,7 @@ def not_delivered(w):
     edge = w.run(a, b, priorities=[1, 2])
     for code in (3002, 3005):
         a.rules({"match": {}, "result": code, "error_bit": True})
-        granted(edge.ask("open", f"c{code}x", 2), f"calls past {code}", 500)
+        granted(edge.ask("open", f"c{code}x", 2), f"calls past {code}")
     equal((a.sessions(), b.sessions()), (0, 4), "sessions")
     for code in (3002, 3005):
         edge.close(f"c{code}x", 2)
@@ -521,9 +522,9 @@ def redirects(w):
     to_b = {"match": {}, "result": 3006, "error_bit": True, "redirect_usage": 2,
             "redirect": ["aaa://stranger.elsewhere.test", f"aaa://{b.name}:3868;transport=tcp"]}
     a.rules({**to_b, "redirect_cache_s": 60})
-    granted(edge.ask("open", "c", 1), "a redirected call", 500)
+    granted(edge.ask("open", "c", 1), "a redirected call")
     equal([avp(m, "Destination-Host") for m in b.record("AAR")], [b.name], "Destination-Host")
-    granted(edge.ask("open", "d", 3), "calls while the redirect is remembered", 500)
+    granted(edge.ask("open", "d", 3), "calls while the redirect is remembered")
     equal(len(a.record("AAR")), 1, "requests to who redirects")
     granted(edge.ask("update", "c", 1), "an update")
     for name, n in (("c", 1), ("d", 3)):
@@ -536,7 +537,7 @@ def redirects_that_lead_nowhere(w):
     edge = w.run(a, b, priorities=[1, 2])
     away = {"match": {}, "result": 3006, "error_bit": True}
     a.rules({**away, "redirect": ["aaa://stranger.elsewhere.test"]})
-    granted(edge.ask("open", "c", 1), "a stranger is not followed, the other PCRF is asked", 500)
+    granted(edge.ask("open", "c", 1), "a stranger is not followed, the other PCRF is asked")
     edge.logged("event=redirect-refused")
     a.rules({**away, "redirect": [f"aaa://{b.name}"]})
     b.rules({**away, "redirect": [f"aaa://{a.name}"]})

@@ -1,6 +1,7 @@
 """Who listens on a port: read from /proc, so that the answer can name the process."""
 import ipaddress
 import os
+import random
 import socket
 
 
@@ -63,3 +64,19 @@ def free_port(ip="127.0.0.1"):
     with socket.socket() as s:
         s.bind((ip, 0))
         return s.getsockname()[1]
+
+
+def own_net(first=192):
+    """(net, claim): a net "127.a.b" of loopback addresses that no other test run uses while `claim` is held.
+    Process ids alone do not keep two runs apart: they are close to one another."""
+    start = random.randrange(60 * 256)
+    for i in range(60 * 256):
+        n = (start + i) % (60 * 256)
+        net = f"127.{first + n // 256}.{n % 256}"
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind((f"{net}.255", 3868))
+            return net, claim
+        except OSError:
+            claim.close()
+    raise RuntimeError("every net of 127.192.0.0 and above is in use by another run: end some of them")
