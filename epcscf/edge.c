@@ -173,7 +173,7 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const 
     if (err == EPC_OK)
         join_peers(e, o);
     if (err == EPC_OK)
-        err = epc_gw_create(&e->gw, sh, &o->cfg->media);
+        err = epc_gw_create(&e->gw, sh, &o->cfg->media, o->gateways);
     if (err == EPC_OK)
         err = epc_sessions_create(&e->sessions,
                                   &(struct epc_sessions_opts){.shard = sh,

@@ -10,12 +10,14 @@
 
 struct epc_diameter;
 struct epc_edge;
+struct epc_gw_hub;
 struct epc_reg;
 struct epc_wss;
 
 struct epc_edge_opts {
     const struct epc_config *cfg;
     struct epc_policy_client *policy; /**< NULL: policy is off */
+    struct epc_gw_hub *gateways;      /**< NULL: the shards share nothing of them */
     unsigned char token_key[32];      /**< the same for all shards */
     /** The shards of the node, and for each a slot that its edge fills in and clears again: through
      *  these the shards speak to each other about registrations. */

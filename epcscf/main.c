@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "diameter/diameter.h"
 #include "edge.h"
+#include "gateway/gateway.h"
 #include "registration/registration.h"
 #include "session/session.h"
 #include "sip/sip.h"
@@ -303,6 +304,8 @@ static enum epc_err node_start(struct node *n)
             n->edge_opts.policy = epc_diameter_client(n->diameter);
     }
     if (err == EPC_OK)
+        err = epc_gw_hub_create(&n->edge_opts.gateways, &cfg->media);
+    if (err == EPC_OK)
         err = create_shards(n);
     for (size_t i = 0; err == EPC_OK && i < n->n_shards; i++)
         err = start_shard(n, n->shards[i], i, start_edge);
@@ -346,9 +349,10 @@ static void node_drain(struct node *n, const sigset_t *signals)
         epc_log(EPC_LOG_WARN, "main", "event=drain-incomplete after_ms=%d", DRAIN_MS);
 }
 
+/* The first shard last: it does the gateways' work for all. */
 static void node_stop(struct node *n)
 {
-    for (size_t i = 0; i < n->n_shards; i++)
+    for (size_t i = n->n_shards; i-- > 0;)
         if (n->shards && n->shards[i])
             epc_shard_stop(n->shards[i], stop_edge, n);
     if (n->service)
@@ -358,6 +362,7 @@ static void node_stop(struct node *n)
         if (n->shards)
             epc_shard_destroy(n->shards[i]);
     epc_shard_destroy(n->service);
+    epc_gw_hub_destroy(n->edge_opts.gateways);
     free(n->shards);
     free(n->edges);
     free(n->regs);

@@ -157,7 +157,7 @@ enum epc_err epc_pools_build(struct epc_pools **out, const struct epc_cfg_tokens
                              epc_pools_fault_fn *fault, void *arg) EPC_MUST_CHECK;
 void epc_pools_free(struct epc_pools *p); /**< NULL-safe */
 
-enum epc_gateway_kind { EPC_GATEWAY_RTPENGINE };
+enum epc_gateway_kind { EPC_GATEWAY_RTPENGINE, EPC_GATEWAY_H248 };
 struct epc_cfg_media {
     enum epc_gateway_kind gateway;
     struct epc_addr *rtpengine;   /**< NG control addresses */

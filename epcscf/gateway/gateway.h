@@ -1,5 +1,5 @@
 /* Door of gateway/: one interface to the eIMS-AGW (TS 23.334), whatever protocol steers it.
- * Behind it: rtpengine/ (NG protocol) today; h248/ (Iq, TS 29.334) has its place beside it.
+ * Behind it, of equal standing: h248/ (Iq, TS 29.334) and rtpengine/ (its NG protocol).
  * A *context* is one call's media: a WebRTC termination on the access side (ICE, DTLS-SRTP, RTP/RTCP
  * mux) and a plain RTP one on the core side, a stream for each m-line.
  * Descriptions travel as SDP models, as they do in H.248 Local and Remote descriptors.
@@ -14,19 +14,28 @@
 
 struct epc_gw;
 struct epc_gw_ctx;
+struct epc_gw_hub;
 
 enum epc_gw_side { EPC_GW_ACCESS, EPC_GW_CORE };
 
 /** What the gateway noticed by itself (Iq Notify, or made of rtpengine's statistics). */
 enum epc_gw_event_kind {
     EPC_GW_EV_LEARNED,    /**< the access side sees the WIC at `addr` on stream `stream` */
+    EPC_GW_EV_FAILED,     /**< stream `stream` has no connection to the WIC: `failure` */
     EPC_GW_EV_INACTIVE,   /**< no media and no checks for the configured time */
     EPC_GW_EV_LOST,       /**< the gateway no longer knows the context */
+};
+enum epc_gw_failure {
+    EPC_GW_FAIL_ICE,     /**< no candidate pair */
+    EPC_GW_FAIL_DTLS,    /**< no DTLS session, or a fingerprint that does not match */
+    EPC_GW_FAIL_CONSENT, /**< the WIC stopped answering the checks of a full ICE agent (RFC 7675) */
+    EPC_GW_FAIL_BEARER,  /**< the gateway gave the bearer up for another reason */
 };
 struct epc_gw_event {
     enum epc_gw_event_kind kind;
     size_t stream;
     struct epc_addr addr;
+    enum epc_gw_failure failure;
 };
 typedef void epc_gw_event_fn(void *arg, const struct epc_gw_event *ev);
 
@@ -37,24 +46,60 @@ typedef void epc_gw_event_fn(void *arg, const struct epc_gw_event *ev);
 typedef void epc_gw_done_fn(void *arg, enum epc_err err, struct epc_sdp *local,
                             const struct epc_cause *cause);
 
-enum epc_err epc_gw_create(struct epc_gw **out, struct epc_shard *sh,
-                           const struct epc_cfg_media *cfg) EPC_MUST_CHECK;
-void epc_gw_destroy(struct epc_gw *g); /**< releases what is held; NULL-safe */
-bool epc_gw_has_sctp(const struct epc_gw *g);
+/** What the shards share of the gateways (associations on Iq belong to the node, not to a shard). Main
+ *  thread, before the first shard starts. @param[out] out gives; NULL where nothing is shared.
+ *  @return EPC_OK, EPC_ENOMEM */
+enum epc_err epc_gw_hub_create(struct epc_gw_hub **out, const struct epc_cfg_media *cfg) EPC_MUST_CHECK;
+void epc_gw_hub_destroy(struct epc_gw_hub *h); /**< after the last shard has ended; NULL-safe */
 
-/** @param call_id SIP Call-ID (copied): trace key and part of the gateway's key. */
-enum epc_err epc_gw_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const char *call_id,
-                               epc_gw_event_fn *fn, void *arg) EPC_MUST_CHECK;
-/** The offer of @p from's side: reserve or re-configure. @p remote borrowed for the call.
+/** @param hub borrowed for the life of @p out. The shard with index 0 is created first and destroyed last:
+ *  it is the one that may do the hub's work. */
+enum epc_err epc_gw_create(struct epc_gw **out, struct epc_shard *sh, const struct epc_cfg_media *cfg,
+                           struct epc_gw_hub *hub) EPC_MUST_CHECK;
+void epc_gw_destroy(struct epc_gw *g); /**< releases what is held; NULL-safe */
+
+/** What the gateways in service can all do. */
+struct epc_gw_caps {
+    bool sctp;       /**< terminates data channels */
+    bool transcodes; /**< audio between the codecs of the configuration */
+};
+void epc_gw_caps(const struct epc_gw *g, struct epc_gw_caps *out);
+
+/** A line of facts for people ("gateway=... state=... contexts=..."), for each gateway. */
+void epc_gw_each(struct epc_gw *g, void (*fn)(const char *line, void *arg), void *arg);
+
+struct epc_gw_ctx_opts {
+    const char *call_id;   /**< SIP Call-ID (copied): trace key and part of the gateway's key */
+    epc_gw_event_fn *event;
+    void *arg;
+    bool emergency;        /**< an emergency call: the gateway must not turn it away for others */
+    int priority;          /**< 1..15 as in H.248.1 6.1.1; 0 = none */
+};
+enum epc_err epc_gw_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g,
+                               const struct epc_gw_ctx_opts *o) EPC_MUST_CHECK;
+
+/** One side's part of an exchange, and what it leads to on the other side. */
+struct epc_gw_media {
+    const struct epc_sdp *remote; /**< what the peer on that side sent: addresses, ICE, DTLS, codecs */
+    /** The description that the other side shall get: m-lines, proto, codecs with payload numbers,
+     *  direction; addresses and transport lines are the gateway's to fill. A codec here that `remote`
+     *  lacks is transcoded. NULL: as `remote`. */
+    const struct epc_sdp *want;
+};
+/** The offer of @p from's side: reserve or re-configure. @p m borrowed for the call.
  *  One operation of a context is under way at a time; later ones queue. @p done runs exactly once,
  *  never inside this call (but for out of memory), unless the context is released first (then never). */
-void epc_gw_offer(struct epc_gw_ctx *c, enum epc_gw_side from, const struct epc_sdp *remote,
+void epc_gw_offer(struct epc_gw_ctx *c, enum epc_gw_side from, const struct epc_gw_media *m,
                   epc_gw_done_fn *done, void *arg);
-/** The answer of the other side to the last offer. */
-void epc_gw_answer(struct epc_gw_ctx *c, const struct epc_sdp *remote, epc_gw_done_fn *done, void *arg);
+/** The answer of the other side to the last offer; may come again with other contents (forks): the last
+ *  counts. */
+void epc_gw_answer(struct epc_gw_ctx *c, const struct epc_gw_media *m, epc_gw_done_fn *done, void *arg);
 /** Put the media back to a committed exchange after a rejected re-offer. Fire and forget. */
-void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_sdp *offer,
-                    const struct epc_sdp *answer);
+void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_gw_media *offer,
+                    const struct epc_gw_media *answer);
+/** Let media pass to either side or not (RFC 5009); STUN, DTLS and RTCP go on. Both ways at first; holds
+ *  until it is changed. Fire and forget. */
+void epc_gw_gate(struct epc_gw_ctx *c, bool to_access, bool to_core);
 /** How far ICE and DTLS of a stream are, as far as the gateway tells. */
 enum epc_gw_ice {
     EPC_GW_ICE_NEW,       /**< no exchange is complete yet */

@@ -381,3 +381,9 @@ unsigned epc_iw_media_number(const struct epc_iw *w, size_t stream)
     (void)w; /* streams are numbered as the WIC's m-lines are */
     return (unsigned)stream + 1;
 }
+
+const struct epc_sdp *epc_iw_want(const struct epc_iw *w)
+{
+    (void)w;
+    return NULL; /* every codec passes as it is */
+}

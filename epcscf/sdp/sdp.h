@@ -155,6 +155,11 @@ void epc_iw_access(const struct epc_iw *w, const struct epc_sdp **uplink,
  *  NULL when nothing is committed. */
 void epc_iw_gateway_state(const struct epc_iw *w, enum epc_sdp_leg *offerer,
                           const struct epc_sdp **offer, const struct epc_sdp **answer);
+/** What the other leg shall be described as, after epc_iw_offer() or epc_iw_answer(): m-lines as in
+ *  `remote`, with the codecs, payload numbers and direction that the other side is to get; no addresses.
+ *  Codecs that `remote` lacks are the gateway's to transcode. NULL: as `remote`. Borrowed until the next
+ *  call. */
+const struct epc_sdp *epc_iw_want(const struct epc_iw *w);
 /** Number (from 1, on the WIC's leg) of the m-line that stream @p i of `remote` stands for. */
 unsigned epc_iw_media_number(const struct epc_iw *w, size_t stream);
 

@@ -107,6 +107,7 @@ static void on_gateway_event(void *arg, const struct epc_gw_event *ev)
         if (s->answered)
             policy_refresh_later(s);
         break;
+    case EPC_GW_EV_FAILED:
     case EPC_GW_EV_INACTIVE:
     case EPC_GW_EV_LOST:
         epc_cause_set(&cause, 503, "TS 23.334 6.2", "%s",
@@ -206,13 +207,15 @@ static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str
         return;
     }
     s->offering = j->x;
-    if (!s->gw && epc_gw_ctx_create(&s->gw, s->ss->gw, s->call_id, on_gateway_event, s) != EPC_OK) {
+    const struct epc_gw_ctx_opts gw_opts = {.call_id = s->call_id, .event = on_gateway_event, .arg = s};
+    if (!s->gw && epc_gw_ctx_create(&s->gw, s->ss->gw, &gw_opts) != EPC_OK) {
         epc_sdp_free(remote);
         media_rollback(s);
         fail(s, 500, "no gateway context");
         return;
     }
-    epc_gw_offer(s->gw, side_of(j->from), remote, on_offer_reserved, s);
+    epc_gw_offer(s->gw, side_of(j->from), &(struct epc_gw_media){.remote = remote, .want = epc_iw_want(s->iw)},
+                 on_offer_reserved, s);
     epc_sdp_free(remote);
 }
 
@@ -293,7 +296,8 @@ static void negotiate_answer(struct epc_session *s, struct epc_str sdp)
     if (unchanged)
         answer_known(s, NULL);
     else
-        epc_gw_answer(s->gw, remote, on_answer_configured, s);
+        epc_gw_answer(s->gw, &(struct epc_gw_media){.remote = remote, .want = epc_iw_want(s->iw)},
+                      on_answer_configured, s);
     epc_sdp_free(remote);
 }
 
@@ -396,7 +400,8 @@ void media_rollback(struct epc_session *s)
     epc_iw_rollback(s->iw);
     epc_iw_gateway_state(s->iw, &offerer, &offer, &answer);
     if (s->gw && offer && answer)
-        epc_gw_restore(s->gw, offerer == EPC_SDP_WIC ? EPC_GW_ACCESS : EPC_GW_CORE, offer, answer);
+        epc_gw_restore(s->gw, offerer == EPC_SDP_WIC ? EPC_GW_ACCESS : EPC_GW_CORE,
+                       &(struct epc_gw_media){.remote = offer}, &(struct epc_gw_media){.remote = answer});
     if (s->told && offer && answer) /* it may have heard of an answer that holds no more */
         policy_refresh_later(s);
 }

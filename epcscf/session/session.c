@@ -52,7 +52,6 @@ enum epc_err epc_sessions_create(struct epc_sessions **out, const struct epc_ses
         .n_video_codecs = o->cfg->media.n_video_codecs,
         .audio_bw_bps = o->cfg->policy.audio_bw_bps,
         .video_bw_bps = o->cfg->policy.video_bw_bps,
-        .gateway_sctp = epc_gw_has_sctp(o->gw),
     };
     enum epc_err err = epc_hash_init(&ss->calls, call_eq);
     if (err == EPC_OK)
@@ -168,6 +167,9 @@ struct epc_session *session_new(struct epc_sessions *ss, struct epc_sip_in *in)
     s->caller_tag = strdup(sip->sip_from->a_tag ? sip->sip_from->a_tag : "");
     s->requested = url_as_string(NULL, sip->sip_request->rq_url);
     s->policy_mode = ss->cfg->policy.mode;
+    struct epc_gw_caps caps;
+    epc_gw_caps(ss->gw, &caps); /* as it is now: gateways come and go */
+    ss->iw_policy.gateway_sctp = caps.sctp;
     if (!s->call_id || !s->caller_tag || !s->requested || !dialog_from_invite(s, sip) ||
         epc_iw_create(&s->iw, &ss->iw_policy) != EPC_OK || !link_to_flow(s)) {
         session_free(s);

@@ -173,24 +173,32 @@ static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side f
     rtp_next(c);
 }
 
-static void rtp_offer(struct epc_gw_ctx *base, enum epc_gw_side from, const struct epc_sdp *remote,
+static void rtp_offer(struct epc_gw_ctx *base, enum epc_gw_side from, const struct epc_gw_media *m,
                       epc_gw_done_fn *done, void *arg)
 {
-    enqueue(ctx_of(base), RTP_OFFER, from, remote, done, arg);
+    enqueue(ctx_of(base), RTP_OFFER, from, m->remote, done, arg);
 }
 
-static void rtp_answer(struct epc_gw_ctx *base, const struct epc_sdp *remote, epc_gw_done_fn *done, void *arg)
+static void rtp_answer(struct epc_gw_ctx *base, const struct epc_gw_media *m, epc_gw_done_fn *done, void *arg)
 {
     struct rtp_ctx *c = ctx_of(base);
-    enqueue(c, RTP_ANSWER, other_side(c->offerer), remote, done, arg);
+    enqueue(c, RTP_ANSWER, other_side(c->offerer), m->remote, done, arg);
 }
 
-static void rtp_restore(struct epc_gw_ctx *base, enum epc_gw_side offerer, const struct epc_sdp *offer,
-                        const struct epc_sdp *answer)
+static void rtp_restore(struct epc_gw_ctx *base, enum epc_gw_side offerer, const struct epc_gw_media *offer,
+                        const struct epc_gw_media *answer)
 {
     struct rtp_ctx *c = ctx_of(base);
-    enqueue(c, RTP_OFFER, offerer, offer, NULL, NULL);
-    enqueue(c, RTP_ANSWER, other_side(offerer), answer, NULL, NULL);
+    enqueue(c, RTP_OFFER, offerer, offer->remote, NULL, NULL);
+    enqueue(c, RTP_ANSWER, other_side(offerer), answer->remote, NULL, NULL);
+}
+
+/* rtpengine forwards what the descriptions let pass. */
+static void rtp_gate(struct epc_gw_ctx *base, bool to_access, bool to_core)
+{
+    (void)base;
+    (void)to_access;
+    (void)to_core;
 }
 
 static void rtp_release(struct epc_gw_ctx *base)
@@ -205,20 +213,19 @@ static void rtp_release(struct epc_gw_ctx *base)
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-static enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const char *call_id,
-                                   epc_gw_event_fn *fn, void *arg)
+static enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const struct epc_gw_ctx_opts *o)
 {
     struct rtp_gw *gw = EPC_CONTAINER(g, struct rtp_gw, base);
     struct rtp_ctx *c = calloc(1, sizeof *c);
     char random[33], prefix[32];
-    if (!c || !(c->key = strdup(call_id))) {
+    if (!c || !(c->key = strdup(o->call_id))) {
         free(c);
         return EPC_ENOMEM;
     }
     c->base.gw = g;
     c->gw = gw;
-    c->event = fn;
-    c->event_arg = arg;
+    c->event = o->event;
+    c->event_arg = o->arg;
     c->queue_tail = &c->queue;
     epc_random_hex(random, 16);
     rtp_call_prefix(gw, true, prefix);
@@ -236,8 +243,23 @@ static enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, co
     return EPC_OK;
 }
 
-static enum epc_err rtp_create(struct epc_gw **out, struct epc_shard *sh, const struct epc_cfg_media *cfg)
+static void rtp_caps(const struct epc_gw *g, struct epc_gw_caps *out)
 {
+    (void)g;
+    (void)out; /* neither data channels nor transcoding */
+}
+
+static void rtp_each(struct epc_gw *g, void (*fn)(const char *line, void *arg), void *arg)
+{
+    (void)g;
+    (void)fn;
+    (void)arg;
+}
+
+static enum epc_err rtp_create(struct epc_gw **out, struct epc_shard *sh, const struct epc_cfg_media *cfg,
+                               struct epc_gw_hub *hub)
+{
+    (void)hub; /* NG has no associations */
     struct rtp_gw *gw = calloc(1, sizeof *gw);
     if (!gw)
         return EPC_ENOMEM;
@@ -283,11 +305,13 @@ static void rtp_destroy(struct epc_gw *g)
 const struct epc_gw_ops epc_gw_rtpengine_ops = {
     .create = rtp_create,
     .destroy = rtp_destroy,
-    .has_sctp = false,
+    .caps = rtp_caps,
+    .each = rtp_each,
     .ctx_create = rtp_ctx_create,
     .offer = rtp_offer,
     .answer = rtp_answer,
     .restore = rtp_restore,
+    .gate = rtp_gate,
     .view = rtp_view,
     .release = rtp_release,
 };

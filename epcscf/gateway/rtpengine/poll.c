@@ -50,7 +50,7 @@ static bool tell_endpoints(struct rtp_ctx *c, const json_t *reply)
         if (same(&addr, &c->seen[i]))
             continue;
         c->seen[i] = addr;
-        c->event(c->event_arg, &(struct epc_gw_event){EPC_GW_EV_LEARNED, i, addr});
+        c->event(c->event_arg, &(struct epc_gw_event){.kind = EPC_GW_EV_LEARNED, .stream = i, .addr = addr});
     }
     return all;
 }

@@ -58,7 +58,7 @@ void bench_run(struct bench *b, void (*fn)(struct bench *b, void *arg), void *ar
 static void create_gw(struct bench *b, void *arg)
 {
     (void)arg;
-    assert_int_equal(epc_gw_create(&b->gw, b->sh, &b->cfg), EPC_OK);
+    assert_int_equal(epc_gw_create(&b->gw, b->sh, &b->cfg, NULL), EPC_OK);
 }
 
 static void nothing(struct epc_shard *sh, void *arg)
@@ -187,7 +187,7 @@ static struct bench_waiter *waiter(struct bench *b, int tag)
 
 static void make_ctx(struct bench *b, void *arg)
 {
-    assert_int_equal(epc_gw_ctx_create(&b->ctx, b->gw, arg, on_event, b), EPC_OK);
+    assert_int_equal(epc_gw_ctx_create(&b->ctx, b->gw, &(struct epc_gw_ctx_opts){.call_id = arg, .event = on_event, .arg = b}), EPC_OK);
 }
 
 void bench_ctx(struct bench *b, const char *call_id)
@@ -203,7 +203,7 @@ static void give_offer(struct bench *b, void *arg)
     const struct order *o = arg;
     struct epc_sdp *s = sdp_from(o->sdp);
     int n = b->n_done;
-    epc_gw_offer(b->ctx, o->from, s, on_done, waiter(b, o->tag));
+    epc_gw_offer(b->ctx, o->from, &(struct epc_gw_media){.remote = s}, on_done, waiter(b, o->tag));
     assert_int_equal(b->n_done, n); /* never inside the call */
     epc_sdp_free(s);
 }
@@ -218,7 +218,7 @@ static void give_answer(struct bench *b, void *arg)
 {
     const struct order *o = arg;
     struct epc_sdp *s = sdp_from(o->sdp);
-    epc_gw_answer(b->ctx, s, on_done, waiter(b, o->tag));
+    epc_gw_answer(b->ctx, &(struct epc_gw_media){.remote = s}, on_done, waiter(b, o->tag));
     epc_sdp_free(s);
 }
 
@@ -232,7 +232,8 @@ static void give_restore(struct bench *b, void *arg)
 {
     const struct order *o = arg;
     struct epc_sdp *offer = sdp_from(o->sdp), *answer = sdp_from(o->answer);
-    epc_gw_restore(b->ctx, o->from, offer, answer);
+    epc_gw_restore(b->ctx, o->from, &(struct epc_gw_media){.remote = offer},
+                   &(struct epc_gw_media){.remote = answer});
     epc_sdp_free(offer);
     epc_sdp_free(answer);
 }

@@ -323,8 +323,8 @@ static void creation_wants_sense(void **state)
     (void)state;
     struct epc_gw *gw = NULL;
     struct epc_cfg_media cfg = {.gateway = (enum epc_gateway_kind)7};
-    assert_int_equal(epc_gw_create(&gw, (struct epc_shard *)&cfg, &cfg), EPC_EINVAL);
-    assert_int_equal(epc_gw_create(NULL, NULL, &cfg), EPC_EINVAL);
+    assert_int_equal(epc_gw_create(&gw, (struct epc_shard *)&cfg, &cfg, NULL), EPC_EINVAL);
+    assert_int_equal(epc_gw_create(NULL, NULL, &cfg, NULL), EPC_EINVAL);
     assert_null(gw);
     epc_gw_destroy(NULL);
     epc_gw_release(NULL);

@@ -336,53 +336,58 @@ const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f)
 
 /* ---- gateway --------------------------------------------------------------------------------------------------- */
 
-bool epc_gw_has_sctp(const struct epc_gw *g)
+void epc_gw_caps(const struct epc_gw *g, struct epc_gw_caps *out)
 {
     (void)g;
-    return false;
+    *out = (struct epc_gw_caps){0};
 }
 
-enum epc_err epc_gw_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const char *call_id,
-                               epc_gw_event_fn *fn, void *arg)
+enum epc_err epc_gw_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const struct epc_gw_ctx_opts *o)
 {
     (void)g;
-    (void)call_id;
     struct epc_gw_ctx *c = calloc(1, sizeof *c);
-    c->event = fn;
-    c->event_arg = arg;
+    c->event = o->event;
+    c->event_arg = o->arg;
     seam.gw[seam.n_gw++] = c;
     *out = c;
     return EPC_OK;
 }
 
-static void keep(struct epc_gw_ctx *c, const struct epc_sdp *remote, epc_gw_done_fn *done, void *arg)
+static void keep(struct epc_gw_ctx *c, const struct epc_gw_media *m, epc_gw_done_fn *done, void *arg)
 {
     if (c->done || c->released)
         abort();
     epc_sdp_free(c->remote);
     c->remote = NULL;
-    if (epc_sdp_dup(remote, &c->remote) != EPC_OK)
+    if (epc_sdp_dup(m->remote, &c->remote) != EPC_OK)
         abort();
     c->done = done;
     c->arg = arg;
 }
 
-void epc_gw_offer(struct epc_gw_ctx *c, enum epc_gw_side from, const struct epc_sdp *remote,
+void epc_gw_offer(struct epc_gw_ctx *c, enum epc_gw_side from, const struct epc_gw_media *m,
                   epc_gw_done_fn *done, void *arg)
 {
     c->is_answer = false;
     c->from = c->offerer = from;
-    keep(c, remote, done, arg);
+    keep(c, m, done, arg);
 }
 
-void epc_gw_answer(struct epc_gw_ctx *c, const struct epc_sdp *remote, epc_gw_done_fn *done, void *arg)
+void epc_gw_answer(struct epc_gw_ctx *c, const struct epc_gw_media *m, epc_gw_done_fn *done, void *arg)
 {
     c->is_answer = true;
-    keep(c, remote, done, arg);
+    keep(c, m, done, arg);
 }
 
-void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_sdp *offer,
-                    const struct epc_sdp *answer)
+void epc_gw_gate(struct epc_gw_ctx *c, bool to_access, bool to_core)
+{
+    (void)c;
+    (void)to_access;
+    (void)to_core;
+}
+
+void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_gw_media *offer,
+                    const struct epc_gw_media *answer)
 {
     (void)c;
     (void)offerer;
