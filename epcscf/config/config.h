@@ -164,6 +164,11 @@ struct epc_cfg_media {
     size_t n_rtpengine;
     char *access_interface, *core_interface; /**< rtpengine interface names; "" = not sent */
     uint32_t timeout_ms;          /**< for one request, retransmissions included */
+    uint32_t poll_ms;             /**< between two looks at a call whose media run: rtpengine tells nothing by itself */
+    uint32_t ice_timeout_ms, dtls_timeout_ms; /**< then the stream has failed; 0 = never */
+    uint32_t inactivity_ms;       /**< no packet from either side for so long; 0 = not looked for */
+    uint32_t lost_after_ms;       /**< a silent rtpengine's calls are lost; 0 = never */
+    uint32_t rtpengine_dscp;      /**< of the media that it sends; 0 = its own setting */
     char **audio_codecs, **video_codecs; /**< allowed to pass between the legs, in order; rtpmap names */
     size_t n_audio_codecs, n_video_codecs;
     uint32_t node_id;             /**< no key, follows from sip.core_host and core_port: the same at each

@@ -114,6 +114,8 @@ static const struct one table[] = {
     {"[ims.test]", "[ims.test]\n  ioi: 'a b'", 11, "sip.ioi", "is no token"},
     {NULL, "media: {gateway: h248}\n", 11, "media.gateway", "write rtpengine"},
     {NULL, "media: {rtpengine: ['localhost:2223']}\n", 11, "media.rtpengine", "is no address with port"},
+    {NULL, "media: {rtpengine_dscp: 64}\n", 11, "media.rtpengine_dscp", "0 to 63"},
+    {NULL, "media: {poll_ms: 10}\n", 11, "media.poll_ms", "1000"},
     {NULL, "policy: {mode: 'on'}\n", 11, "policy.mode", "write required or optional or off"},
     {NULL, "policy: {failover_ms: 20}\n", 11, "policy.failover_ms", "50"},
     {NULL, "policy: {history_sessions: 100001}\n", 11, "policy.history_sessions", "100000"},

@@ -67,6 +67,12 @@ static void defaults(void **state)
     assert_string_equal(c->media.access_interface, "");
     assert_int_equal(c->media.n_audio_codecs, 6);
     assert_string_equal(c->media.audio_codecs[0], "opus");
+    assert_int_equal(c->media.poll_ms, 10000);
+    assert_int_equal(c->media.ice_timeout_ms, 30000);
+    assert_int_equal(c->media.dtls_timeout_ms, 15000);
+    assert_int_equal(c->media.inactivity_ms, 0);
+    assert_int_equal(c->media.lost_after_ms, 10000);
+    assert_int_equal(c->media.rtpengine_dscp, 0);
     assert_int_equal(c->policy.mode, EPC_POLICY_OFF);
     assert_null(c->policy.destination_host);
     assert_int_equal(c->policy.specific_actions, 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 9);
@@ -116,7 +122,8 @@ static void every_kind_of_value(void **state)
              "  issuers:\n"
              "    - {issuer: i1, jwks_file: j1, audience: a1, wwsfs: [phone, other], scope: ''}\n"
              "    - {issuer: i2, jwks_file: j2, audience: a2, wwsfs: [x], algorithms: [RS256, ES256], skew_s: 0}\n"
-             "media: {rtpengine: ['127.0.0.1:1', '[::1]:2'], access_interface: access}\n"
+             "media: {rtpengine: ['127.0.0.1:1', '[::1]:2'], access_interface: access, rtpengine_dscp: 46,\n"
+             "  inactivity_ms: 60000, lost_after_ms: 0}\n"
              "policy: {mode: optional, diameter_config: fd.conf, signalling_session: true, failover_ms: 400,\n"
              "  history_sessions: 0,\n"
              "  specific_actions: [loss_of_bearer, plmn_change, credit_back], access_time_zone: true,\n"
@@ -143,6 +150,9 @@ static void every_kind_of_value(void **state)
     assert_string_equal(c->tokens.issuers[1].jwks_file, "conf/j2");
     assert_string_equal(c->tokens.issuers[1].impu_claim, "impu");
     assert_string_equal(epc_addr_text(&c->media.rtpengine[1], text), "[::1]:2");
+    assert_int_equal(c->media.rtpengine_dscp, 46);
+    assert_int_equal(c->media.inactivity_ms, 60000);
+    assert_int_equal(c->media.lost_after_ms, 0);
     assert_int_equal(c->policy.mode, EPC_POLICY_OPTIONAL);
     assert_true(c->policy.signalling_session);
     assert_int_equal(c->policy.specific_actions, 1 << 2 | 1 << 16 | 1 << 18);
