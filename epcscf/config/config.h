@@ -158,6 +158,37 @@ enum epc_err epc_pools_build(struct epc_pools **out, const struct epc_cfg_tokens
 void epc_pools_free(struct epc_pools *p); /**< NULL-safe */
 
 enum epc_gateway_kind { EPC_GATEWAY_RTPENGINE, EPC_GATEWAY_H248 };
+/** "tcp:192.0.2.1:2944", "udp:[2001:db8::1]:2944". @return false: malformed, outputs untouched */
+bool epc_h248_listen_parse(const char *text, struct epc_addr *addr, bool *tcp);
+/** media.h248.gateways[]: a gateway that may register. At least one of mid and network. */
+struct epc_cfg_h248_gateway {
+    char *mid;                    /**< message identifier; case does not count; NULL: any */
+    char *network;                /**< address or network that it comes from; NULL: any */
+    uint32_t weight;              /**< share of new contexts, relative to the others' */
+    uint32_t max_contexts;        /**< held at once; 0: what the gateway says itself */
+};
+/** What the gateways are told when this node stops in good order. */
+enum epc_h248_stop { EPC_H248_STOP_FORCED, EPC_H248_STOP_GRACEFUL, EPC_H248_STOP_HANDOFF };
+struct epc_cfg_h248 {
+    char **listen;                /**< see epc_h248_listen_parse() */
+    size_t n_listen;
+    char *mid;                    /**< ours, as H.248.1 Annex B writes it */
+    struct epc_cfg_h248_gateway *gateways;
+    size_t n_gateways;
+    uint32_t version;             /**< highest of the protocol that is agreed to: 1..3 */
+    char *profile;                /**< NAME/VERSION; "": none is named */
+    bool compact;                 /**< short tokens instead of long ones */
+    uint32_t retransmit_ms, retransmit_max_ms, retransmit_tries; /**< UDP */
+    uint32_t long_timer_ms;       /**< how long a reply is kept for repeated requests (LONG-TIMER) */
+    uint32_t pending_ms;          /**< our own TransactionPending, and what a gateway's is worth */
+    uint32_t pending_limit;       /**< of TransactionPending for one transaction, both ways */
+    uint32_t audit_interval_ms, audit_misses;
+    uint32_t recovery_ms;         /**< a silent gateway's contexts are held so long for its return */
+    uint32_t avoid_ms;            /**< no new contexts to a gateway that had no room */
+    uint32_t max_contexts;        /**< of a gateway that names no limit */
+    enum epc_h248_stop stop;
+    char *handoff_mid;            /**< the MGC that the gateways are sent to; NULL: none is named */
+};
 struct epc_cfg_media {
     enum epc_gateway_kind gateway;
     struct epc_addr *rtpengine;   /**< NG control addresses */
@@ -171,6 +202,7 @@ struct epc_cfg_media {
     uint32_t rtpengine_dscp;      /**< of the media that it sends; 0 = its own setting */
     char **audio_codecs, **video_codecs; /**< allowed to pass between the legs, in order; rtpmap names */
     size_t n_audio_codecs, n_video_codecs;
+    struct epc_cfg_h248 h248;
     uint32_t node_id;             /**< no key, follows from sip.core_host and core_port: the same at each
                                        start, tells our calls at a shared gateway from others'; 0 = none */
 };

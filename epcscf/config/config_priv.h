@@ -19,7 +19,7 @@ enum {
     CFG_MAX_OCTETS = 1 << 20,
     CFG_MAX_NODES = 50000,  /* visits: aliases may make a small file big */
     CFG_MAX_FAULTS = 100,
-    CFG_MAX_KEYS = 160,     /* of the main table */
+    CFG_MAX_KEYS = 240,     /* of the main table */
     CFG_MAX_ITEM_KEYS = 24, /* of a table for list elements */
 };
 
@@ -42,6 +42,7 @@ enum cfg_type {
     CFG_WSS_URL,
     CFG_SIP_URI,    /* char *: sip: URI with a literal address */
     CFG_PLMN,
+    CFG_H248_LISTEN, /* char *: tcp: or udp:, then address and port */
     CFG_PATH,       /* char *: path part of a URL */
     CFG_FILE_READ,  /* char *: must be there and readable */
     CFG_FILE_MADE,  /* char *: read if it is there, else its folder must be */
@@ -159,6 +160,8 @@ void cfg_derive(struct cfg_loader *ld);
 void cfg_check_needs(struct cfg_loader *ld);
 void cfg_check_relations(struct cfg_loader *ld);
 void cfg_check_policy(struct cfg_loader *ld); /* policy.c */
+void cfg_derive_h248(struct cfg_loader *ld);  /* h248.c */
+void cfg_check_h248(struct cfg_loader *ld);
 /** Where a key stands, or its section, or line 1. */
 size_t cfg_line_of(const struct cfg_loader *ld, const char *path);
 /** Line of element @p i of a list, or of its @p key when that is given. */

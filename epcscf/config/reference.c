@@ -36,6 +36,8 @@ static const char *type_text(enum cfg_type t)
         return "wss URL";
     case CFG_SIP_URI:
         return "SIP URI";
+    case CFG_H248_LISTEN:
+        return "transport:address:port";
     case CFG_PLMN:
         return "PLMN";
     case CFG_PATH:

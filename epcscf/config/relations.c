@@ -107,6 +107,7 @@ void cfg_derive(struct cfg_loader *ld)
     const char *domain = c->sip.n_home_domains ? c->sip.home_domains[0] : NULL;
     derive_trusted(ld, &c->sip);
     c->media.node_id = node_id(&c->sip);
+    cfg_derive_h248(ld);
     follow(ld, "sip.visited_network", &c->sip.visited_network, domain);
     follow(ld, "sip.ioi", &c->sip.ioi, c->sip.visited_network);
     follow(ld, "tokens.realm", &c->tokens.realm, domain);
@@ -501,4 +502,5 @@ void cfg_check_relations(struct cfg_loader *ld)
     check_wwsf(ld);
     check_admin(ld);
     cfg_check_policy(ld);
+    cfg_check_h248(ld);
 }

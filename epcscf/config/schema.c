@@ -11,7 +11,7 @@
 #define TABLE(keys_, type) {keys_, EPC_ARRAY_LEN(keys_), sizeof(type)}
 
 _Static_assert(sizeof(enum epc_log_level) == sizeof(int) && sizeof(enum epc_policy_mode) == sizeof(int) &&
-                   sizeof(enum epc_gateway_kind) == sizeof(int) &&
+                   sizeof(enum epc_gateway_kind) == sizeof(int) && sizeof(enum epc_h248_stop) == sizeof(int) &&
                    sizeof(enum epc_core_transport) == sizeof(int) &&
                    sizeof(enum epc_token_replay) == sizeof(int),
                "CFG_ENUM writes an int");
@@ -25,7 +25,8 @@ static const char *const integrity_values[] = {"auth-done", "tls-yes", NULL};
 static const char *const token_ends[] = {"keep", "release", NULL};
 static const char *const token_replays[] = {"off", "same_instance", NULL};
 static const char *const jwt_algorithms[] = {"ES256", "ES384", "RS256", "PS256", "EdDSA", NULL};
-static const char *const gateways[] = {"rtpengine", NULL};
+static const char *const gateways[] = {"rtpengine", "h248", NULL};
+static const char *const h248_stops[] = {"forced", "graceful", "handoff", NULL};
 static const char *const policy_modes[] = {"required", "optional", "off", NULL};
 static const int policy_mode_values[] = {EPC_POLICY_REQUIRED, EPC_POLICY_OPTIONAL, EPC_POLICY_OFF};
 
@@ -215,6 +216,18 @@ static const struct cfg_key pcrf_keys[] = {
 };
 static const struct cfg_table pcrf_table = TABLE(pcrf_keys, struct epc_cfg_pcrf);
 
+static const struct cfg_key h248_gateway_keys[] = {
+    {"mid", CFG_STRING, IN(epc_cfg_h248_gateway, mid), .def_note = "any",
+     .help = "message identifier that it registers with: `\"[192.0.2.20]:2944\"`, `<agw1.example.org>`"},
+    {"network", CFG_STRING, IN(epc_cfg_h248_gateway, network), .def_note = "any",
+     .help = "address or network that it comes from: `192.0.2.20`, `192.0.2.0/28`"},
+    {"weight", CFG_U32, IN(epc_cfg_h248_gateway, weight), .min = 0, .max = 1000, .def = "10",
+     .help = "its share of new calls; 0: only when no other has room"},
+    {"max_contexts", CFG_U32, IN(epc_cfg_h248_gateway, max_contexts), .min = 0, .max = 10000000, .def = "0",
+     .help = "calls that it holds at most; 0: what it says itself"},
+};
+static const struct cfg_table h248_gateway_table = TABLE(h248_gateway_keys, struct epc_cfg_h248_gateway);
+
 static const struct cfg_key main_keys[] = {
     {"shards", CFG_U32, AT(shards), .min = 0, .max = 256, .def = "0",
      .help = "worker threads; 0: one for each online core"},
@@ -402,6 +415,46 @@ static const struct cfg_key main_keys[] = {
     {"media.video_codecs", CFG_LIST, CFG_TOKEN, AT(media.video_codecs),
      COUNT(media.n_video_codecs), .def = "H264 VP8",
      .help = "allowed between the legs, preferred first"},
+    {"media.h248.listen", CFG_LIST, CFG_H248_LISTEN, AT(media.h248.listen), COUNT(media.h248.n_listen),
+     .def = "tcp:127.0.0.1:2944", .help = "where the gateways connect (Iq): `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT`"},
+    {"media.h248.mid", CFG_STRING, AT(media.h248.mid), .def_note = "the first address of `media.h248.listen`",
+     .help = "our message identifier: `[ADDRESS]:PORT` or `<NAME>:PORT`"},
+    {"media.h248.gateways", CFG_MAPS, AT(media.h248.gateways), COUNT(media.h248.n_gateways),
+     .def_note = "none; obligatory with `media.gateway: h248`", .items = &h248_gateway_table,
+     .help = "who may register; several share the calls"},
+    {"media.h248.version", CFG_U32, AT(media.h248.version), .min = 1, .max = 3, .def = "2",
+     .help = "highest version of H.248.1 that is agreed to"},
+    {"media.h248.profile", CFG_STRING, AT(media.h248.profile), .def = "threegiq/4",
+     .help = "profile and version that are agreed to; `\"\"`: none"},
+    {"media.h248.compact", CFG_BOOL, AT(media.h248.compact), .def = "false",
+     .help = "write short tokens (both are read)"},
+    {"media.h248.retransmit_ms", CFG_U32, AT(media.h248.retransmit_ms), .min = 50, .max = 10000, .unit = "ms",
+     .def = "250", .help = "UDP: first repetition of a request; doubled each time"},
+    {"media.h248.retransmit_max_ms", CFG_U32, AT(media.h248.retransmit_max_ms), .min = 50, .max = 60000,
+     .unit = "ms", .def = "4000", .help = "UDP: longest wait between repetitions"},
+    {"media.h248.retransmit_tries", CFG_U32, AT(media.h248.retransmit_tries), .min = 0, .max = 20, .def = "7",
+     .help = "UDP: repetitions within `media.timeout_ms`"},
+    {"media.h248.long_timer_ms", CFG_U32, AT(media.h248.long_timer_ms), .min = 1000, .max = 300000,
+     .unit = "ms", .def = "30000", .help = "LONG-TIMER: how long replies are kept for repeated requests"},
+    {"media.h248.pending_ms", CFG_U32, AT(media.h248.pending_ms), .min = 50, .max = 60000, .unit = "ms",
+     .def = "2000", .help = "a request that takes longer is answered with TransactionPending first; a "
+                            "gateway's own lengthens the wait by so much, unless it names another time"},
+    {"media.h248.pending_limit", CFG_U32, AT(media.h248.pending_limit), .min = 1, .max = 100, .def = "5",
+     .help = "TransactionPendings of one transaction, unless the gateway names another limit"},
+    {"media.h248.audit_interval_ms", CFG_U32, AT(media.h248.audit_interval_ms), .min = 0, .max = 600000,
+     .unit = "ms", .def = "10000", .help = "how often each gateway is asked whether it lives; 0: never"},
+    {"media.h248.audit_misses", CFG_U32, AT(media.h248.audit_misses), .min = 1, .max = 20, .def = "3",
+     .help = "so many unanswered in a row: the gateway counts as lost"},
+    {"media.h248.recovery_ms", CFG_U32, AT(media.h248.recovery_ms), .min = 0, .max = 3600000, .unit = "ms",
+     .def = "30000", .help = "a lost gateway's calls are held so long for its return"},
+    {"media.h248.avoid_ms", CFG_U32, AT(media.h248.avoid_ms), .min = 0, .max = 600000, .unit = "ms",
+     .def = "5000", .help = "no new calls for a gateway that said it had no room"},
+    {"media.h248.max_contexts", CFG_U32, AT(media.h248.max_contexts), .min = 1, .max = 10000000,
+     .def = "10000", .help = "calls of a gateway that names no limit"},
+    {"media.h248.stop", CFG_ENUM, AT(media.h248.stop), .names = h248_stops, .def = "forced",
+     .help = "what the gateways are told when this node stops: `forced`, `graceful`, or `handoff` to another MGC"},
+    {"media.h248.handoff_mid", CFG_STRING, AT(media.h248.handoff_mid), .def_note = "none is named",
+     .help = "message identifier of the MGC that they are handed to"},
 
     {"policy.mode", CFG_ENUM, AT(policy.mode), .names = policy_modes, .values = policy_mode_values,
      .def = "off",
@@ -571,6 +624,7 @@ const struct cfg_table cfg_main_table = TABLE(main_keys, struct epc_config);
 _Static_assert(EPC_ARRAY_LEN(main_keys) <= CFG_MAX_KEYS, "CFG_MAX_KEYS");
 _Static_assert(EPC_ARRAY_LEN(issuer_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
 _Static_assert(EPC_ARRAY_LEN(pcrf_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
+_Static_assert(EPC_ARRAY_LEN(h248_gateway_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
 _Static_assert(EPC_ARRAY_LEN(pool_keys) <= CFG_MAX_ITEM_KEYS, "CFG_MAX_ITEM_KEYS");
 
 const struct cfg_key *cfg_find(const struct cfg_table *t, const char *path, size_t *index)

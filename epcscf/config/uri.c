@@ -154,6 +154,7 @@ const char *cfg_check_text(enum cfg_type t, const char *text)
 {
     struct epc_addr a;
     struct epc_plmn_range range;
+    bool tcp;
     for (const char *p = text; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             return "holds a control character; write it on one line without";
@@ -186,6 +187,10 @@ const char *cfg_check_text(enum cfg_type t, const char *text)
                    : "is no usable SIP URI; write sip:ADDRESS[:port][;transport=...], a literal address";
     case CFG_PLMN:
         return epc_plmn_range_parse(epc_str_c(text), &range);
+    case CFG_H248_LISTEN:
+        return epc_h248_listen_parse(text, &a, &tcp)
+                   ? NULL
+                   : "is no address to listen on; write tcp:ADDRESS:PORT or udp:ADDRESS:PORT";
     case CFG_PATH:
         return text[0] == '/' && only(text, "-._~/") ? NULL : "is no path; write /..., without query";
     case CFG_SOCKET:

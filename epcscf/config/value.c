@@ -133,7 +133,7 @@ static const char *set_addr(const struct cfg_key *k, char *base, const char *tex
 
 static bool may_be_empty(const struct cfg_key *k)
 {
-    return strcmp(k->path, "scope") == 0 || (k->def && !*k->def);
+    return strcmp(k->path, "scope") == 0 || strcmp(k->path, "media.h248.profile") == 0 || (k->def && !*k->def);
 }
 
 static const char *check_text(const struct cfg_key *k, enum cfg_type t, const char *text,

@@ -123,7 +123,9 @@ static void every_kind_of_value(void **state)
              "    - {issuer: i1, jwks_file: j1, audience: a1, wwsfs: [phone, other], scope: ''}\n"
              "    - {issuer: i2, jwks_file: j2, audience: a2, wwsfs: [x], algorithms: [RS256, ES256], skew_s: 0}\n"
              "media: {rtpengine: ['127.0.0.1:1', '[::1]:2'], access_interface: access, rtpengine_dscp: 46,\n"
-             "  inactivity_ms: 60000, lost_after_ms: 0}\n"
+             "  inactivity_ms: 60000, lost_after_ms: 0,\n"
+             "  h248: {listen: ['udp:[::1]:2944', 'tcp:127.0.0.1:1'], gateways: [{mid: '<a>', weight: 3}, {network: 10.0.0.0/8}],\n"
+             "  stop: handoff, handoff_mid: '<mgc2.test>:2944', profile: ''}}\n"
              "policy: {mode: optional, diameter_config: fd.conf, signalling_session: true, failover_ms: 400,\n"
              "  history_sessions: 0,\n"
              "  specific_actions: [loss_of_bearer, plmn_change, credit_back], access_time_zone: true,\n"
@@ -153,6 +155,13 @@ static void every_kind_of_value(void **state)
     assert_int_equal(c->media.rtpengine_dscp, 46);
     assert_int_equal(c->media.inactivity_ms, 60000);
     assert_int_equal(c->media.lost_after_ms, 0);
+    assert_int_equal(c->media.h248.n_listen, 2);
+    assert_string_equal(c->media.h248.mid, "[::1]:2944"); /* follows from listen */
+    assert_int_equal(c->media.h248.n_gateways, 2);
+    assert_int_equal(c->media.h248.gateways[0].weight, 3);
+    assert_null(c->media.h248.gateways[1].mid);
+    assert_int_equal(c->media.h248.stop, EPC_H248_STOP_HANDOFF);
+    assert_string_equal(c->media.h248.profile, "");
     assert_int_equal(c->policy.mode, EPC_POLICY_OPTIONAL);
     assert_true(c->policy.signalling_session);
     assert_int_equal(c->policy.specific_actions, 1 << 2 | 1 << 16 | 1 << 18);
