@@ -157,6 +157,30 @@ enum epc_err epc_pools_build(struct epc_pools **out, const struct epc_cfg_tokens
                              epc_pools_fault_fn *fault, void *arg) EPC_MUST_CHECK;
 void epc_pools_free(struct epc_pools *p); /**< NULL-safe */
 
+/** media.h248.names[]: what an element of Iq that the public texts do not confirm is called here. */
+struct epc_cfg_iq_name {
+    char *element, *name;
+};
+extern const char *const epc_iq_elements[]; /**< what may be named; NULL-terminated */
+enum epc_iq_ice { EPC_IQ_ICE_LITE, EPC_IQ_ICE_FULL };
+/** What is asked of a gateway on Iq: the rest of media.h248.*. */
+struct epc_cfg_iq {
+    char *access_realm, *core_realm;             /**< ipdc/realm; "" = not sent */
+    char *access_termination, *core_termination; /**< identifiers to create them with, holding a `$` */
+    bool access_ip6, core_ip6;    /**< family of what the gateway reserves before a peer has shown its own */
+    enum epc_iq_ice ice;          /**< the gateways' agent; FULL: checks and consent are ordered and reported */
+    bool learn_by_audit;          /**< the Remote of an audited termination shows where the WIC is */
+    bool filter_core, latch_core; /**< of the core side: source filtering; latching behind hosted NAT */
+    bool police;
+    uint32_t audio_bps, video_bps; /**< of media without b=AS */
+    uint32_t burst_octets;        /**< 0 = not said */
+    uint32_t dscp_audio, dscp_video; /**< 0 = not marked */
+    uint32_t heartbeat_s;         /**< hanging termination detection; 0 = not asked for */
+    bool data_channels, transcodes; /**< what all gateways can do */
+    struct epc_cfg_iq_name *names;
+    size_t n_names;
+};
+
 enum epc_gateway_kind { EPC_GATEWAY_RTPENGINE, EPC_GATEWAY_H248 };
 /** "tcp:192.0.2.1:2944", "udp:[2001:db8::1]:2944". @return false: malformed, outputs untouched */
 bool epc_h248_listen_parse(const char *text, struct epc_addr *addr, bool *tcp);
@@ -200,6 +224,7 @@ struct epc_cfg_media {
     uint32_t inactivity_ms;       /**< no packet from either side for so long; 0 = not looked for */
     uint32_t lost_after_ms;       /**< a silent rtpengine's calls are lost; 0 = never */
     uint32_t rtpengine_dscp;      /**< of the media that it sends; 0 = its own setting */
+    struct epc_cfg_iq iq;
     char **audio_codecs, **video_codecs; /**< allowed to pass between the legs, in order; rtpmap names */
     size_t n_audio_codecs, n_video_codecs;
     struct epc_cfg_h248 h248;

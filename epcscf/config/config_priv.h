@@ -160,6 +160,7 @@ void cfg_derive(struct cfg_loader *ld);
 void cfg_check_needs(struct cfg_loader *ld);
 void cfg_check_relations(struct cfg_loader *ld);
 void cfg_check_policy(struct cfg_loader *ld); /* policy.c */
+void cfg_check_iq(struct cfg_loader *ld);     /* iq.c */
 void cfg_derive_h248(struct cfg_loader *ld);  /* h248.c */
 void cfg_check_h248(struct cfg_loader *ld);
 /** Where a key stands, or its section, or line 1. */
