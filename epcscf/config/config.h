@@ -181,6 +181,36 @@ struct epc_cfg_iq {
     size_t n_names;
 };
 
+/** Trickled ICE candidates in INFO (RFC 8840): answered 469, or 200 and dropped. */
+enum epc_trickle { EPC_TRICKLE_REFUSE, EPC_TRICKLE_ABSORB };
+/** Calls that neither end refreshes although calls.session_expires_s asks for it (RFC 4028). */
+enum epc_unrefreshed { EPC_UNREFRESHED_KEEP, EPC_UNREFRESHED_REFRESH, EPC_UNREFRESHED_RELEASE };
+struct epc_cfg_calls {
+    bool strict_identity;         /**< From of a WIC must be one of its identities, else 403 */
+    bool strict_routes;           /**< a WIC's Route that is not the known one: 400, 403 in a dialog */
+    bool both_identities;         /**< assert the sip and the tel form where both are registered */
+    char **services;              /**< ICSIs that a WIC may prefer; the others are removed */
+    size_t n_services;
+    bool strict_services;         /**< ... or refused with 403 */
+    char **priority_users;        /**< identities whose Resource-Priority passes */
+    size_t n_priority_users;
+    bool in_dialog_tokens;        /**< access tokens in requests inside of dialogs are checked */
+    bool response_source;         /**< Response-Source in failures of our own, towards the core */
+    enum epc_trickle trickle;
+    uint32_t min_se_s;            /**< smallest session interval taken; 0: any */
+    uint32_t session_expires_s;   /**< largest interval, and asked for where nobody else does; 0: none */
+    enum epc_unrefreshed unrefreshed;
+    char *ecscf;                  /**< SIP URI with a literal address; NULL: emergency calls are not taken */
+    char **emergency_numbers;     /**< "112" or "110=urn:service:sos.police" */
+    size_t n_emergency_numbers;
+    char *emergency_reason;       /**< what a user is told who should call otherwise */
+};
+
+/** "112", or "110=urn:service:sos.police". @param[out] number, urn slices of @p text or of a constant.
+ *  @return false: malformed, outputs untouched */
+enum { EPC_EMERGENCY_URN_LEN = 64 }; /* NUL included */
+bool epc_emergency_number_parse(const char *text, struct epc_str *number, struct epc_str *urn);
+
 enum epc_gateway_kind { EPC_GATEWAY_RTPENGINE, EPC_GATEWAY_H248 };
 /** "tcp:192.0.2.1:2944", "udp:[2001:db8::1]:2944". @return false: malformed, outputs untouched */
 bool epc_h248_listen_parse(const char *text, struct epc_addr *addr, bool *tcp);
@@ -401,6 +431,7 @@ struct epc_config {
     struct epc_cfg_sip sip;
     struct epc_cfg_registration registration;
     struct epc_cfg_tokens tokens;
+    struct epc_cfg_calls calls;
     struct epc_cfg_media media;
     struct epc_cfg_policy policy;
     struct epc_cfg_wwsf wwsf;

@@ -163,6 +163,7 @@ void cfg_check_policy(struct cfg_loader *ld); /* policy.c */
 void cfg_check_iq(struct cfg_loader *ld);     /* iq.c */
 void cfg_derive_h248(struct cfg_loader *ld);  /* h248.c */
 void cfg_check_h248(struct cfg_loader *ld);
+void cfg_check_calls(struct cfg_loader *ld);
 /** Where a key stands, or its section, or line 1. */
 size_t cfg_line_of(const struct cfg_loader *ld, const char *path);
 /** Line of element @p i of a list, or of its @p key when that is given. */

@@ -501,6 +501,7 @@ void cfg_check_relations(struct cfg_loader *ld)
     check_tokens(ld);
     check_wwsf(ld);
     check_admin(ld);
+    cfg_check_calls(ld);
     cfg_check_iq(ld);
     cfg_check_policy(ld);
     cfg_check_h248(ld);

@@ -13,7 +13,8 @@
 _Static_assert(sizeof(enum epc_log_level) == sizeof(int) && sizeof(enum epc_policy_mode) == sizeof(int) &&
                    sizeof(enum epc_gateway_kind) == sizeof(int) && sizeof(enum epc_h248_stop) == sizeof(int) &&
                    sizeof(enum epc_core_transport) == sizeof(int) &&
-                   sizeof(enum epc_token_replay) == sizeof(int),
+                   sizeof(enum epc_token_replay) == sizeof(int) && sizeof(enum epc_trickle) == sizeof(int) &&
+                   sizeof(enum epc_unrefreshed) == sizeof(int),
                "CFG_ENUM writes an int");
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
@@ -34,6 +35,8 @@ static const char *const media_types[] = {"audio", "video", "data", "application
                                           "other", NULL};
 static const int media_type_bits[] = {1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, INT_MIN};
 static const char *const bundles[] = {"refuse", "merge", "split", NULL};
+static const char *const trickles[] = {"refuse", "absorb", NULL};
+static const char *const unrefreshed[] = {"keep", "refresh", "release", NULL};
 static const char *const charging_infos[] = {"off", "eps", NULL};
 static const char *const webrtc_avps[] = {"off", "negotiated", "on", NULL};
 
@@ -393,6 +396,46 @@ static const struct cfg_key main_keys[] = {
      .help = "how often key files are looked at for changes; 0: never"},
     {"tokens.introspection_cache_s", CFG_U32, AT(tokens.introspection_cache_s), .min = 0, .max = 60,
      .unit = "s", .def = "60", .help = "how long an issuer's word on an opaque token is kept, at most"},
+
+    {"calls.strict_identity", CFG_BOOL, AT(calls.strict_identity), .def = "false",
+     .help = "refuse a browser's request with 403 when its From is none of the user's identities; otherwise only "
+             "P-Preferred-Identity counts"},
+    {"calls.strict_routes", CFG_BOOL, AT(calls.strict_routes), .def = "false",
+     .help = "refuse a browser's request whose Route is not the stored Service-Route (400) or, in a dialog, does "
+             "not begin with this node's Record-Route (403); otherwise the stored route takes its place"},
+    {"calls.both_identities", CFG_BOOL, AT(calls.both_identities), .def = "false",
+     .help = "assert the telephone number and the SIP URI of a user (two P-Asserted-Identity) where both are "
+             "registered"},
+    {"calls.services", CFG_LIST, CFG_STRING, AT(calls.services), COUNT(calls.n_services),
+     .def = "urn:urn-7:3gpp-service.ims.icsi.mmtel",
+     .help = "IMS communication services that a browser may ask for in P-Preferred-Service; others are removed"},
+    {"calls.strict_services", CFG_BOOL, AT(calls.strict_services), .def = "false",
+     .help = "refuse requests for other services with 403 instead of removing the header"},
+    {"calls.priority_users", CFG_LIST, CFG_STRING, AT(calls.priority_users), COUNT(calls.n_priority_users),
+     .def_note = "none", .help = "public identities whose Resource-Priority passes, by their subscription"},
+    {"calls.in_dialog_tokens", CFG_BOOL, AT(calls.in_dialog_tokens), .def = "false",
+     .help = "check access tokens in requests inside of dialogs too, BYE excepted; otherwise they are only removed"},
+    {"calls.response_source", CFG_BOOL, AT(calls.response_source), .def = "false",
+     .help = "name this node in Response-Source of failures that it makes itself (TS 24.229 7.2.17)"},
+    {"calls.trickle", CFG_ENUM, AT(calls.trickle), .names = trickles, .def = "refuse",
+     .help = "ICE candidates that come later in INFO (RFC 8840): `refuse` with 469, or `absorb` with 200"},
+    {"calls.min_se_s", CFG_U32, AT(calls.min_se_s), .min = 90, .max = 86400, .unit = "s", .def = "90",
+     .help = "smallest interval of a session timer; less gets 422 (RFC 4028)"},
+    {"calls.session_expires_s", CFG_U32, AT(calls.session_expires_s), .min = 0, .max = 86400, .unit = "s",
+     .def = "0", .help = "largest interval of a session timer, asked for in each call; 0: what the ends agree on"},
+    {"calls.unrefreshed", CFG_ENUM, AT(calls.unrefreshed), .names = unrefreshed, .def = "keep",
+     .help = "calls without a session timer, because neither end has it, although `calls.session_expires_s` asks "
+             "for one: `keep` them, ask both ends from here whether they are there (`refresh`), or `release` them "
+             "after that time"},
+    {"calls.ecscf", CFG_SIP_URI, AT(calls.ecscf), .def_note = "none",
+     .help = "where emergency calls go: a `sip:` URI with a literal address; without it they get 380 and are to be "
+             "made in another way"},
+    {"calls.emergency_numbers", CFG_LIST, CFG_STRING, AT(calls.emergency_numbers), COUNT(calls.n_emergency_numbers),
+     .def_note = "none", .help = "local emergency numbers: `112`, or with a service `110=urn:service:sos.police`; "
+             "`urn:service:sos` and what begins with it is always one"},
+    {"calls.emergency_reason", CFG_STRING, AT(calls.emergency_reason),
+     .def = "Emergency calls are not possible here. Please use a telephone.",
+     .help = "what the 380 tells the user"},
 
     {"media.gateway", CFG_ENUM, AT(media.gateway), .names = gateways, .def = "rtpengine",
      .help = "kind of media gateway"},

@@ -54,6 +54,12 @@ static const struct one table[] = {
     {NULL, "\ta: b\n", 11, "file", "not YAML"},
     {NULL, "---\nlog: {level: info}\n", 12, "file", "second document"},
     {NULL, "? [a]\n: b\n", 11, "file", "cannot be a key"},
+    /* calls */
+    {NULL, "calls:\n  emergency_numbers: [112, 'ab']\n", 12, "calls.emergency_numbers", "'ab' is no emergency number"},
+    {NULL, "calls:\n  emergency_numbers: ['110=urn:service:sosx']\n", 12, "calls.emergency_numbers", "write its digits"},
+    {NULL, "calls:\n  min_se_s: 200\n  session_expires_s: 100\n", 13, "calls.session_expires_s", "less than calls.min_se_s"},
+    {NULL, "calls:\n  unrefreshed: release\n", 12, "calls.unrefreshed", "without calls.session_expires_s"},
+    {NULL, "calls:\n  ecscf: 'sip:[2001:db8::1]'\n", 12, "calls.ecscf", "another address family"},
     /* unknown and repeated keys */
     {NULL, "log:\n  levle: info\n", 12, "log.levle", "did you mean log.level?"},
     {NULL, "core_port: 5060\n", 11, "core_port", "did you mean sip.core_port?"},
