@@ -14,6 +14,8 @@ enum epc_err epc_auth_create(struct epc_auth **out, struct epc_shard *sh,
     a->sh = sh;
     a->cfg = cfg;
     enum epc_err err = epc_revocations_init(&a->revoked);
+    if (err == EPC_OK)
+        err = epc_proven_init(&a->proven);
     a->sources = calloc(cfg->n_issuers + 1, sizeof *a->sources);
     if (!a->sources)
         err = EPC_ENOMEM;
@@ -41,6 +43,7 @@ void epc_auth_destroy(struct epc_auth *a)
         epc_source_close(&a->sources[i]);
     free(a->sources);
     epc_revocations_clear(&a->revoked);
+    epc_proven_clear(&a->proven);
     free(a);
 }
 

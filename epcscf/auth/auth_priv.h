@@ -114,6 +114,7 @@ struct epc_source {
     struct epc_auth *a;
     const struct epc_cfg_issuer *is;
     struct epc_jwks keys;       /**< kept while the source is away; none before the first success */
+    uint64_t generation;        /**< of `keys`: another one with each new set */
     struct epc_timer timer;     /**< next look at the file, next fetch */
     struct epc_work *work;      /**< file: being read */
     struct epc_file_stamp stamp;
@@ -136,9 +137,26 @@ bool epc_source_look_for(struct epc_source *s);
 /** Is it the source's fault that a key is missing? Then seconds to the next attempt, else 0. */
 unsigned epc_source_away_s(const struct epc_source *s);
 
-/* ---- introspection (RFC 7662) ---------------------------------------------------------------------- */
+/* ---- signatures that have held ---------------------------------------------------------------------- */
 
 #define EPC_TOKEN_DIGEST_OCTETS 32
+/** More tokens at a time are proven again when they come again. */
+#define EPC_PROVEN_MAX 262144
+struct proven;
+struct epc_proven {
+    struct epc_hash by_digest;
+    struct proven *first, **last; /**< in the order in which they came, which is about that of their end */
+};
+enum epc_err epc_proven_init(struct epc_proven *p) EPC_MUST_CHECK;
+void epc_proven_clear(struct epc_proven *p);
+/** Has the signature of the token with this digest (SHA-256) held under the keys that @p s has now? */
+bool epc_proven_has(const struct epc_proven *p, const struct epc_source *s,
+                    const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS]);
+void epc_proven_add(struct epc_proven *p, const struct epc_source *s,
+                    const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS], uint64_t until_s, uint64_t now_s);
+
+/* ---- introspection (RFC 7662) ---------------------------------------------------------------------- */
+
 /** One issuer's word on one token: being asked for, or kept for a while. */
 struct epc_word {
     struct epc_hnode node;
@@ -172,6 +190,7 @@ struct epc_auth {
     struct epc_source *sources; /**< one for each issuer, in the order of the configuration */
     struct epc_introspection introspection;
     struct epc_revocations revoked;
+    struct epc_proven proven;
     uint64_t longest_token_s;   /**< no issuer's tokens live longer, skew included */
 };
 

@@ -58,6 +58,7 @@ static void use_keys(struct epc_source *s, struct epc_jwks *keys)
 {
     epc_jwks_clear(&s->keys);
     s->keys = *keys;
+    s->generation++;
     *keys = (struct epc_jwks){0};
     epc_log(EPC_LOG_INFO, "auth", "event=keys_renewed issuer=\"%s\" keys=%zu", s->is->issuer, s->keys.n);
 }

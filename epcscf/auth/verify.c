@@ -3,6 +3,7 @@
 #include "auth/auth_priv.h"
 
 #include <openssl/crypto.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,9 +132,29 @@ static enum epc_err unknown_key(const struct epc_source *s, struct epc_verdict *
     return epc_verdict_invalid(v, "unknown key");
 }
 
+/* The whole token counts, header and signature included. */
+static bool signature_holds(struct epc_auth *a, const struct epc_source *s, const struct epc_jwt *t,
+                            const struct epc_jwk *key, struct epc_str token)
+{
+    unsigned char digest[EPC_TOKEN_DIGEST_OCTETS];
+    SHA256((const unsigned char *)token.p, token.n, digest);
+    if (epc_proven_has(&a->proven, s, digest)) {
+        epc_count(EPC_C_AUTH_PROVEN);
+        return true;
+    }
+    if (!epc_jwt_signature_ok(t, key))
+        return false;
+    const json_t *exp = json_object_get(t->claims, "exp");
+    double until_s = json_number_value(exp);
+    uint64_t now_s = epc_wall_s();
+    if (until_s > (double)now_s && until_s < (double)now_s + (double)a->longest_token_s)
+        epc_proven_add(&a->proven, s, digest, (uint64_t)until_s, now_s);
+    return true;
+}
+
 /* Algorithm, key, signature, in this order; then the claims. EPC_ENOENT: no such key (yet). */
-static enum epc_err check_signed(const struct epc_auth *a, const struct epc_source *s,
-                                 const struct epc_jwt *t, const struct epc_cfg_origin *origin,
+static enum epc_err check_signed(struct epc_auth *a, const struct epc_source *s, const struct epc_jwt *t,
+                                 struct epc_str token, const struct epc_cfg_origin *origin,
                                  struct epc_identity **id, struct epc_verdict *v)
 {
     v->issuer = s->is;
@@ -146,7 +167,7 @@ static enum epc_err check_signed(const struct epc_auth *a, const struct epc_sour
         return EPC_ENOENT;
     if (key->alg != t->alg)
         return epc_verdict_invalid(v, "algorithm does not fit the key");
-    if (!epc_jwt_signature_ok(t, key))
+    if (!signature_holds(a, s, t, key, token))
         return epc_verdict_invalid(v, "bad signature");
     return check_claims(a, s->is, t->claims, origin, id, v);
 }
@@ -226,7 +247,7 @@ static enum epc_err judge_jwt(struct epc_auth_pending *what, const struct epc_jw
         return epc_verdict_invalid(v, "unknown issuer");
     if (!s->is->jwks_file && !s->is->jwks_url)
         return ask_issuer(what, (size_t)(s - a->sources), token, id, v, pending);
-    enum epc_err err = check_signed(a, s, t, what->origin, id, v);
+    enum epc_err err = check_signed(a, s, t, token, what->origin, id, v);
     if (err != EPC_ENOENT)
         return err;
     if (!may_wait || !epc_source_look_for(s))

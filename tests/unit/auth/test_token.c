@@ -360,6 +360,57 @@ static void keys_change_while_running(void **state)
     free(other);
 }
 
+/* The dear step is done once for a token; all else is looked at each time. */
+static void known_signature(void **state)
+{
+    (void)state;
+    char *c = claims(""), *token = token_maker_es256(&maker, c);
+    int64_t known = epc_counter_read(EPC_C_AUTH_PROVEN);
+    expect("first", token, 0, "");
+    assert_int_equal(epc_counter_read(EPC_C_AUTH_PROVEN), known);
+    expect("again", token, 0, "");
+    assert_int_equal(epc_counter_read(EPC_C_AUTH_PROVEN), known + 1);
+    size_t n = strlen(token); /* another signature, and the same claims under another header */
+    token[n - 10] = token[n - 10] == 'A' ? 'B' : 'A';
+    expect("altered signature", token, 401, INVALID);
+    expect("altered signature again", token, 401, INVALID);
+    free(token);
+    /* The wrong WWSF's connection: the signature is known, the answer is not. */
+    struct epc_cfg_origin other = {.origin = "https://b.test", .wwsf = "wwsf2"};
+    token = token_maker_es256(&maker, c);
+    expect("good", token, 0, "");
+    struct result r = verify(token, &other);
+    assert_int_equal(r.cause.sip_status, 403);
+    free(token);
+    free(c);
+}
+
+static void table_of_known_signatures(void **state)
+{
+    (void)state;
+    struct epc_proven p = {0};
+    struct epc_source s = {0}, t = {0};
+    unsigned char digest[EPC_TOKEN_DIGEST_OCTETS] = {0};
+    assert_int_equal(epc_proven_init(&p), EPC_OK);
+    for (unsigned i = 0; i < 1000; i++) {
+        memcpy(digest, &i, sizeof i);
+        epc_proven_add(&p, &s, digest, 100 + i % 2, 50); /* good until 100 or 101 */
+        assert_true(epc_proven_has(&p, &s, digest));
+        assert_false(epc_proven_has(&p, &t, digest));
+    }
+    s.generation++; /* other keys */
+    assert_false(epc_proven_has(&p, &s, digest));
+    epc_proven_add(&p, &s, digest, 200, 50); /* the same entry */
+    assert_true(epc_proven_has(&p, &s, digest));
+    assert_int_equal(p.by_digest.n_items, 1000);
+    for (unsigned i = 1000; i < 2000; i++) { /* what is over goes as new ones come */
+        memcpy(digest, &i, sizeof i);
+        epc_proven_add(&p, &s, digest, 300, 102);
+    }
+    assert_true(p.by_digest.n_items <= 1001);
+    epc_proven_clear(&p);
+}
+
 static void every_outcome_is_counted(void **state)
 {
     (void)state;
@@ -383,6 +434,8 @@ int main(void)
         cmocka_unit_test(too_long_and_too_deep),
         cmocka_unit_test(other_implementation),
         cmocka_unit_test(challenge_without_credentials),
+        cmocka_unit_test(known_signature),
+        cmocka_unit_test(table_of_known_signatures),
         cmocka_unit_test(every_outcome_is_counted),
         cmocka_unit_test(keys_change_while_running), /* last: it changes the keys */
     };
