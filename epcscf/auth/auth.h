@@ -11,7 +11,8 @@
 
 struct epc_auth;
 
-/** What a valid token grants. Gives: freed with epc_identity_free(). */
+/** What a valid token grants. Never changes once made, for several may hold it; each gives its share back
+ *  with epc_identity_free(). */
 struct epc_identity {
     char *impi;            /**< user@realm */
     char **impus;          /**< canonical sip:/tel: URIs, at least one */
@@ -23,6 +24,7 @@ struct epc_identity {
     uint64_t issued_at_s;  /**< iat, wall clock; 0 = the token does not say */
     bool pool;             /**< lent from the WWSF's pool: exactly one impu (TS 33.203 X.4) */
     bool anonymous;        /**< pool user whom nobody knows: Privacy is applied */
+    unsigned holders;      /**< private */
     char *waf;             /**< authorization-entity of this issuer; NULL =
                                 registration.authorization_entity */
 };

@@ -152,8 +152,13 @@ void epc_proven_clear(struct epc_proven *p);
 /** Has the signature of the token with this digest (SHA-256) held under the keys that @p s has now? */
 bool epc_proven_has(const struct epc_proven *p, const struct epc_source *s,
                     const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS]);
-void epc_proven_add(struct epc_proven *p, const struct epc_source *s,
-                    const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS], uint64_t until_s, uint64_t now_s);
+/** The whole verdict of before, where nothing that it rests on can have changed since: token, keys, Origin,
+ *  lifetime. Not the revocations: those are the caller's to look at. @return borrowed; NULL: judge it */
+struct epc_identity *epc_proven_identity(const struct epc_proven *p, const struct epc_cfg_origin *origin,
+                                         const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS], uint64_t now_s);
+/** @p id was granted on a connection of @p origin; a share of it is taken. */
+void epc_proven_add(struct epc_proven *p, const struct epc_source *s, const struct epc_cfg_origin *origin,
+                    const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS], struct epc_identity *id, uint64_t now_s);
 
 /* ---- introspection (RFC 7662) ---------------------------------------------------------------------- */
 

@@ -279,6 +279,7 @@ enum epc_err epc_claims_check(struct epc_identity **out, const json_t *claims,
     struct epc_identity *id = calloc(1, sizeof *id);
     if (!id)
         goto out;
+    id->holders = 1;
     if (!audience_ok(json_object_get(claims, "aud"), issuer->audience)) {
         err = epc_verdict_invalid(v, "wrong audience");
         goto out;
@@ -314,7 +315,7 @@ out:
 
 void epc_identity_free(struct epc_identity *id)
 {
-    if (!id)
+    if (!id || id->holders-- > 1)
         return;
     for (size_t i = 0; i < id->n_impus; i++)
         free(id->impus[i]);

@@ -1,6 +1,6 @@
-/* Signatures that have held already. A WIC shows the same token in every refresh, and the asymmetric
- * check is the dearest step of all; what else there is to a token (times, revocation, WWSF, identities)
- * is looked at anew each time. An entry counts for the key set that it was proven with, and no longer. */
+/* Tokens that have been found good already. A WIC shows the same one in every refresh, and the asymmetric
+ * check is the dearest step of all. An entry counts for the key set that it was proven with, and no longer;
+ * on a connection of another Origin all but the signature is judged anew. */
 #include "auth/auth_priv.h"
 
 #include <stdlib.h>
@@ -12,7 +12,8 @@ struct proven {
     unsigned char digest[EPC_TOKEN_DIGEST_OCTETS];
     const struct epc_source *source;
     uint64_t generation; /* of the source's keys */
-    uint64_t until_s;    /* exp: after it the claims refuse the token anyhow */
+    const struct epc_cfg_origin *origin;
+    struct epc_identity *id;
 };
 
 static bool proven_eq(const struct epc_hnode *node, const void *key)
@@ -41,6 +42,7 @@ static void drop_first(struct epc_proven *p)
     if (!p->first)
         p->last = &p->first;
     epc_hash_del(&p->by_digest, &e->node);
+    epc_identity_free(e->id);
     free(e);
 }
 
@@ -51,21 +53,35 @@ void epc_proven_clear(struct epc_proven *p)
     epc_hash_free(&p->by_digest);
 }
 
+static struct proven *find(const struct epc_proven *p, const unsigned char *digest)
+{
+    struct epc_hnode *n = epc_hash_find(&p->by_digest, slot_of(digest), digest);
+    return n ? EPC_CONTAINER(n, struct proven, node) : NULL;
+}
+
 bool epc_proven_has(const struct epc_proven *p, const struct epc_source *s,
                     const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS])
 {
-    const struct epc_hnode *n = epc_hash_find(&p->by_digest, slot_of(digest), digest);
-    const struct proven *e = n ? EPC_CONTAINER(n, const struct proven, node) : NULL;
+    const struct proven *e = find(p, digest);
     return e && e->source == s && e->generation == s->generation;
 }
 
-void epc_proven_add(struct epc_proven *p, const struct epc_source *s,
-                    const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS], uint64_t until_s, uint64_t now_s)
+struct epc_identity *epc_proven_identity(const struct epc_proven *p, const struct epc_cfg_origin *origin,
+                                         const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS], uint64_t now_s)
 {
-    struct epc_hnode *n = epc_hash_find(&p->by_digest, slot_of(digest), digest);
-    struct proven *e = n ? EPC_CONTAINER(n, struct proven, node) : NULL;
+    const struct proven *e = find(p, digest);
+    if (!e || e->generation != e->source->generation || e->origin != origin ||
+        now_s >= e->id->expires_at_s + e->source->is->skew_s)
+        return NULL;
+    return e->id;
+}
+
+void epc_proven_add(struct epc_proven *p, const struct epc_source *s, const struct epc_cfg_origin *origin,
+                    const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS], struct epc_identity *id, uint64_t now_s)
+{
+    struct proven *e = find(p, digest);
     /* Two steps back for each step on: what is over goes as fast as it comes. */
-    for (int i = 0; i < 2 && p->first && p->first != e && p->first->until_s <= now_s; i++)
+    for (int i = 0; i < 2 && p->first && p->first != e && p->first->id->expires_at_s + s->is->skew_s <= now_s; i++)
         drop_first(p);
     if (!e) {
         if (p->by_digest.n_items >= EPC_PROVEN_MAX)
@@ -78,7 +94,10 @@ void epc_proven_add(struct epc_proven *p, const struct epc_source *s,
         *p->last = e;
         p->last = &e->next;
     }
+    id->holders++;
+    epc_identity_free(e->id);
     e->source = s;
     e->generation = s->generation;
-    e->until_s = until_s;
+    e->origin = origin;
+    e->id = id;
 }

@@ -130,14 +130,16 @@ void epc_random_hex(char *out, size_t n);
 
 enum epc_log_level { EPC_LOG_ERROR, EPC_LOG_WARN, EPC_LOG_INFO, EPC_LOG_DEBUG };
 
+/** True when a line of that level would be written. */
+bool epc_log_on(enum epc_log_level level);
 /** One line: time, level, area, shard, then the text as `key=value` pairs. Any thread; never
  *  blocks longer than one write(2). Rules: no token, password, key or Authorization value; a public
  *  identity only through epc_log_id(). @p area: the room's name. */
 void epc_log(enum epc_log_level level, const char *area, const char *fmt, ...) EPC_PRINTF(3, 4);
 void epc_logv(enum epc_log_level level, const char *area, const char *fmt, va_list ap)
     EPC_PRINTF(3, 0);
-/** True when a line of @p level would be written. */
-bool epc_log_on(enum epc_log_level level);
+/** What a line shows is only worked out when it is written. */
+#define epc_log(level, ...) (epc_log_on(level) ? epc_log(level, __VA_ARGS__) : (void)0)
 /** Set threshold and sink (a file descriptor, not owned). At start-up and from the control socket. */
 void epc_log_setup(enum epc_log_level level, int fd);
 /** Label of the calling thread in log lines ("shard0"); copied, at most 15 octets. */

@@ -63,6 +63,7 @@ void epc_logv(enum epc_log_level level, const char *area, const char *fmt, va_li
     }
 }
 
+#undef epc_log
 void epc_log(enum epc_log_level level, const char *area, const char *fmt, ...)
 {
     va_list ap;

@@ -11,8 +11,11 @@ static msg_hclass_t *class_of(const msg_t *msg, const char *name, bool *unknown)
     const msg_mclass_t *mc = msg_mclass(msg);
     char with_colon[80];
     isize_t end = 0;
-    if (snprintf(with_colon, sizeof with_colon, "%s:", name) >= (int)sizeof with_colon)
+    size_t n = strlen(name);
+    if (n + 2 > sizeof with_colon)
         return NULL;
+    memcpy(with_colon, name, n);
+    memcpy(with_colon + n, ":", 2);
     const msg_href_t *hr = msg_find_hclass(mc, with_colon, &end);
     if (!hr || end == 0)
         return NULL;

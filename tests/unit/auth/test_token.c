@@ -385,30 +385,46 @@ static void known_signature(void **state)
     free(c);
 }
 
-static void table_of_known_signatures(void **state)
+static struct epc_identity *identity_until(uint64_t until_s)
+{
+    struct epc_identity *id = calloc(1, sizeof *id);
+    id->holders = 1;
+    id->expires_at_s = until_s;
+    return id;
+}
+
+static void table_of_known_tokens(void **state)
 {
     (void)state;
     struct epc_proven p = {0};
-    struct epc_source s = {0}, t = {0};
+    struct epc_source s = {.is = &issuers[0]}, t = {.is = &issuers[0]}; /* both with a skew of 30 s */
+    struct epc_identity *soon = identity_until(70), *late = identity_until(1000);
     unsigned char digest[EPC_TOKEN_DIGEST_OCTETS] = {0};
     assert_int_equal(epc_proven_init(&p), EPC_OK);
     for (unsigned i = 0; i < 1000; i++) {
         memcpy(digest, &i, sizeof i);
-        epc_proven_add(&p, &s, digest, 100 + i % 2, 50); /* good until 100 or 101 */
+        epc_proven_add(&p, &s, &origin1, digest, soon, 50);
         assert_true(epc_proven_has(&p, &s, digest));
         assert_false(epc_proven_has(&p, &t, digest));
     }
+    assert_ptr_equal(epc_proven_identity(&p, &origin1, digest, 99), soon);
+    assert_null(epc_proven_identity(&p, &origin1, digest, 100)); /* 70 and the skew */
+    assert_null(epc_proven_identity(&p, NULL, digest, 99));
     s.generation++; /* other keys */
     assert_false(epc_proven_has(&p, &s, digest));
-    epc_proven_add(&p, &s, digest, 200, 50); /* the same entry */
+    assert_null(epc_proven_identity(&p, &origin1, digest, 99));
+    epc_proven_add(&p, &s, &origin1, digest, soon, 50); /* the same entry */
     assert_true(epc_proven_has(&p, &s, digest));
     assert_int_equal(p.by_digest.n_items, 1000);
     for (unsigned i = 1000; i < 2000; i++) { /* what is over goes as new ones come */
         memcpy(digest, &i, sizeof i);
-        epc_proven_add(&p, &s, digest, 300, 102);
+        epc_proven_add(&p, &s, NULL, digest, late, 101);
     }
     assert_true(p.by_digest.n_items <= 1001);
     epc_proven_clear(&p);
+    assert_int_equal(soon->holders, 1);
+    epc_identity_free(soon);
+    epc_identity_free(late);
 }
 
 static void every_outcome_is_counted(void **state)
@@ -435,7 +451,7 @@ int main(void)
         cmocka_unit_test(other_implementation),
         cmocka_unit_test(challenge_without_credentials),
         cmocka_unit_test(known_signature),
-        cmocka_unit_test(table_of_known_signatures),
+        cmocka_unit_test(table_of_known_tokens),
         cmocka_unit_test(every_outcome_is_counted),
         cmocka_unit_test(keys_change_while_running), /* last: it changes the keys */
     };
