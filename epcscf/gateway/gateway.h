@@ -62,6 +62,7 @@ void epc_gw_destroy(struct epc_gw *g); /**< releases what is held; NULL-safe */
 struct epc_gw_caps {
     bool sctp;       /**< terminates data channels */
     bool transcodes; /**< audio between the codecs of the configuration */
+    uint32_t audio_codecs; /**< with `transcodes`: bit n, media.audio_codecs[n] is one of those; 0 = all of them */
 };
 void epc_gw_caps(const struct epc_gw *g, struct epc_gw_caps *out);
 

@@ -3,33 +3,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POLL_OFTEN_MS = 1000, POLL_SELDOM_MS = 10000 };
-
-static struct rtp_ctx *ctx_of(struct epc_gw_ctx *c)
+struct rtp_ctx *rtp_ctx_of(struct epc_gw_ctx *c)
 {
     return EPC_CONTAINER(c, struct rtp_ctx, base);
 }
 
-void rtp_op_free(struct rtp_op *op)
+enum epc_gw_side rtp_other(enum epc_gw_side side)
 {
-    if (op)
-        free(op->sdp);
+    return side == EPC_GW_ACCESS ? EPC_GW_CORE : EPC_GW_ACCESS;
+}
+
+static void op_free(struct rtp_op *op)
+{
+    if (!op)
+        return;
+    free(op->sdp);
+    json_decref(op->codec);
+    epc_sdp_free(op->want);
     free(op);
 }
 
-static void ctx_free(struct rtp_ctx *c)
+/* NULL: nowhere any more. */
+static void go_to(struct rtp_ctx *c, struct rtp_instance *i)
 {
+    if (c->at)
+        c->at->contexts--;
+    c->at = i;
+    if (!i)
+        return;
+    i->contexts++;
+    size_t n = rtp_instance_index(i);
+    if (n < 64)
+        c->tried |= UINT64_C(1) << n;
+}
+
+void rtp_ctx_free(struct rtp_ctx *c)
+{
+    rtp_walk_forget(c);
+    go_to(c, NULL);
     *c->prev = c->next;
     if (c->next)
         c->next->prev = c->prev;
     epc_timer_stop(c->gw->sh, &c->poll);
     epc_timer_stop(c->gw->sh, &c->failed);
-    rtp_op_free(c->open);
+    op_free(c->open);
     while (c->queue) {
         struct rtp_op *op = c->queue;
         c->queue = op->next;
-        rtp_op_free(op);
+        op_free(op);
     }
+    json_decref(c->offered_codec);
+    for (int side = 0; side < 2; side++)
+        json_decref(c->codec[side]);
     epc_count_add(EPC_C_GW_CONTEXTS, -1);
     free(c->key);
     free(c);
@@ -55,14 +80,54 @@ static void finish(struct rtp_ctx *c, enum epc_err err, struct epc_sdp *local, c
     struct rtp_op *op = c->open;
     tell(c, op, err, local, cause);
     c->open = NULL;
-    rtp_op_free(op);
+    op_free(op);
     c->busy = false;
     rtp_next(c);
 }
 
-static enum epc_gw_side other_side(enum epc_gw_side side)
+static bool start(struct rtp_ctx *c);
+
+/* A call that no rtpengine holds yet is offered to the next one; what may have come of it at the last one is
+ * deleted there. */
+static bool goes_elsewhere(struct rtp_ctx *c, bool silent)
 {
-    return side == EPC_GW_ACCESS ? EPC_GW_CORE : EPC_GW_ACCESS;
+    if (c->settled || c->released || c->open->kind != RTP_OFFER)
+        return false;
+    struct rtp_instance *next = rtp_choose(c->gw, c->call_id, c->tried, c->emergency);
+    if (!next || !ng_answers(next->ng))
+        return false;
+    epc_log(EPC_LOG_WARN, "gateway", "event=goes-elsewhere call=%.128s from=%s to=%s why=%s", c->key,
+            ng_instance_name(c->at->ng), ng_instance_name(next->ng), silent ? "silent" : "full");
+    if (silent)
+        rtp_owe(c->at, c->call_id);
+    go_to(c, next);
+    c->exists = false;
+    return start(c);
+}
+
+/* What a restored exchange is to be made with, if it is not told again. */
+static void keep_codec(struct rtp_ctx *c)
+{
+    const struct rtp_op *op = c->open;
+    if (op->kind == RTP_OFFER) {
+        json_decref(c->offered_codec);
+        c->offered_codec = json_incref(op->codec);
+    } else {
+        json_decref(c->codec[c->offerer]);
+        c->codec[c->offerer] = json_incref(c->offered_codec);
+    }
+}
+
+static void succeeded(struct rtp_ctx *c, const struct epc_sdp *local)
+{
+    c->settled = true;
+    rtp_note_local(c, rtp_other(c->open->from), local);
+    rtp_compare(c, c->open->want, local);
+    keep_codec(c);
+    if (c->open->kind == RTP_ANSWER) {
+        c->answered = true;
+        rtp_poll_start(c);
+    }
 }
 
 static void on_reply(void *arg, enum epc_err err, const json_t *reply)
@@ -76,20 +141,21 @@ static void on_reply(void *arg, enum epc_err err, const json_t *reply)
         epc_cause_set(&cause, 503, "TS 23.334 6.2", "the media gateway does not answer");
         cause.retry_after_s = 10;
     }
+    if (err == EPC_ELIMIT)
+        rtp_turned_away(c->at);
+    if ((err == EPC_ETIMEDOUT || err == EPC_ELIMIT) && goes_elsewhere(c, err == EPC_ETIMEDOUT))
+        return;
     if (err == EPC_OK)
-        rtp_note_local(c, other_side(c->open->from), local);
-    if (err == EPC_OK && c->open->kind == RTP_ANSWER) {
-        c->answered = true;
-        rtp_poll_start(c);
-    }
+        succeeded(c, local);
     finish(c, err, local, &cause);
 }
 
 static bool start(struct rtp_ctx *c)
 {
     json_t *cmd = rtp_command(c, c->open);
-    bool ok = cmd && ng_send(c->gw->ng, c->at, cmd, c->key, on_reply, c) == EPC_OK;
+    bool ok = cmd && ng_send(c->gw->ng, c->at->ng, cmd, c->key, on_reply, c) == EPC_OK;
     json_decref(cmd);
+    c->exists = c->exists || ok;
     return ok;
 }
 
@@ -101,20 +167,31 @@ static void on_failed(void *arg)
     finish(arg, EPC_ENOMEM, NULL, &cause);
 }
 
+static void remove_call(struct rtp_ctx *c);
+
+/* With a tag it counts; should it not find the tag, the call goes without. */
 static void on_deleted(void *arg, enum epc_err err, const json_t *reply)
 {
     struct rtp_ctx *c = arg;
-    (void)reply;
-    if (err != EPC_OK)
+    if (err != EPC_OK) {
         epc_log(EPC_LOG_WARN, "gateway", "event=delete-unconfirmed call=%.128s why=\"%s\"", c->key,
                 epc_err_name(err));
-    ctx_free(c);
+        rtp_owe(c->at, c->call_id);
+    } else if (json_object_get(reply, "tags"))
+        rtp_statistics(c, reply);
+    else if (!c->whole_call && json_object_get(reply, "warning")) {
+        c->whole_call = true;
+        remove_call(c);
+        return;
+    }
+    rtp_ctx_free(c);
 }
 
-static bool send_delete(struct rtp_ctx *c, ng_done_fn *done)
+bool rtp_send_delete(struct rtp_ctx *c, ng_done_fn *done)
 {
-    json_t *cmd = json_pack("{s:s, s:s, s:i}", "command", "delete", "call-id", c->call_id, "delete-delay", 0);
-    bool ok = cmd && ng_send(c->gw->ng, c->at, cmd, c->key, done, c) == EPC_OK;
+    json_t *cmd = json_pack("{s:s, s:s, s:i, s:s*}", "command", "delete", "call-id", c->call_id, "delete-delay", 0,
+                            "from-tag", c->whole_call ? NULL : c->tag[c->offerer]);
+    bool ok = cmd && ng_send(c->gw->ng, c->at->ng, cmd, c->key, done, c) == EPC_OK;
     json_decref(cmd);
     return ok;
 }
@@ -122,9 +199,9 @@ static bool send_delete(struct rtp_ctx *c, ng_done_fn *done)
 /* After the last open request, so that no late offer brings the call back to life. */
 static void remove_call(struct rtp_ctx *c)
 {
-    c->busy = c->deleting = c->exists && send_delete(c, on_deleted);
+    c->busy = c->deleting = c->exists && rtp_send_delete(c, on_deleted);
     if (!c->deleting)
-        ctx_free(c);
+        rtp_ctx_free(c);
 }
 
 void rtp_next(struct rtp_ctx *c)
@@ -136,36 +213,42 @@ void rtp_next(struct rtp_ctx *c)
         return;
     }
     struct rtp_op *op = c->queue;
-    if (!op)
+    if (rtp_gate_step(c) || !op)
         return;
     c->queue = op->next;
     if (!c->queue)
         c->queue_tail = &c->queue;
     c->open = op;
     c->busy = true;
-    if (start(c))
-        c->exists = true;
-    else
+    if (!start(c))
         epc_timer_start(c->gw->sh, &c->failed, 0, on_failed, c);
 }
 
-static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side from,
-                    const struct epc_sdp *remote, epc_gw_done_fn *done, void *arg)
+/* @p codec (borrowed) rules where @p m wants nothing particular. */
+static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side from, const struct epc_gw_media *m,
+                    json_t *codec, epc_gw_done_fn *done, void *arg)
 {
     struct rtp_op *op = calloc(1, sizeof *op);
     struct epc_buf text = {0};
-    enum epc_err err = op ? rtp_print(remote, &text) : EPC_ENOMEM;
+    enum epc_err err = op ? rtp_print(m->remote, from, &text) : EPC_ENOMEM;
+    if (err == EPC_OK) {
+        *op = (struct rtp_op){.c = c, .kind = kind, .from = from, .n_media = m->remote->n_media, .done = done,
+                              .arg = arg, .codec = json_incref(codec)};
+        op->sdp = epc_buf_take(&text, NULL); /* not NULL: rtp_print() has looked */
+        if (m->want)
+            err = epc_sdp_dup(m->want, &op->want);
+        if (err == EPC_OK && m->want && kind == RTP_OFFER)
+            err = rtp_transcoding(c->at, m, &op->codec);
+    }
     if (err != EPC_OK) {
         struct rtp_op lost = {.c = c, .done = done, .arg = arg};
         struct epc_cause cause;
         epc_cause_set(&cause, 500, NULL, "gateway: %s", epc_err_name(err));
         epc_buf_free(&text);
-        free(op);
+        op_free(op);
         tell(c, &lost, err, NULL, &cause);
         return;
     }
-    *op = (struct rtp_op){.c = c, .kind = kind, .from = from, .n_media = remote->n_media, .done = done, .arg = arg};
-    op->sdp = epc_buf_take(&text, NULL); /* not NULL: rtp_print() has looked */
     *c->queue_tail = op;
     c->queue_tail = &op->next;
     if (kind == RTP_OFFER)
@@ -173,37 +256,29 @@ static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side f
     rtp_next(c);
 }
 
-static void rtp_offer(struct epc_gw_ctx *base, enum epc_gw_side from, const struct epc_gw_media *m,
-                      epc_gw_done_fn *done, void *arg)
+void rtp_offer(struct epc_gw_ctx *base, enum epc_gw_side from, const struct epc_gw_media *m, epc_gw_done_fn *done,
+               void *arg)
 {
-    enqueue(ctx_of(base), RTP_OFFER, from, m->remote, done, arg);
+    enqueue(rtp_ctx_of(base), RTP_OFFER, from, m, NULL, done, arg);
 }
 
-static void rtp_answer(struct epc_gw_ctx *base, const struct epc_gw_media *m, epc_gw_done_fn *done, void *arg)
+void rtp_answer(struct epc_gw_ctx *base, const struct epc_gw_media *m, epc_gw_done_fn *done, void *arg)
 {
-    struct rtp_ctx *c = ctx_of(base);
-    enqueue(c, RTP_ANSWER, other_side(c->offerer), m->remote, done, arg);
+    struct rtp_ctx *c = rtp_ctx_of(base);
+    enqueue(c, RTP_ANSWER, rtp_other(c->offerer), m, NULL, done, arg);
 }
 
-static void rtp_restore(struct epc_gw_ctx *base, enum epc_gw_side offerer, const struct epc_gw_media *offer,
-                        const struct epc_gw_media *answer)
+void rtp_restore(struct epc_gw_ctx *base, enum epc_gw_side offerer, const struct epc_gw_media *offer,
+                 const struct epc_gw_media *answer)
 {
-    struct rtp_ctx *c = ctx_of(base);
-    enqueue(c, RTP_OFFER, offerer, offer->remote, NULL, NULL);
-    enqueue(c, RTP_ANSWER, other_side(offerer), answer->remote, NULL, NULL);
+    struct rtp_ctx *c = rtp_ctx_of(base);
+    enqueue(c, RTP_OFFER, offerer, offer, c->codec[offerer], NULL, NULL);
+    enqueue(c, RTP_ANSWER, rtp_other(offerer), answer, NULL, NULL, NULL);
 }
 
-/* rtpengine forwards what the descriptions let pass. */
-static void rtp_gate(struct epc_gw_ctx *base, bool to_access, bool to_core)
+void rtp_release(struct epc_gw_ctx *base)
 {
-    (void)base;
-    (void)to_access;
-    (void)to_core;
-}
-
-static void rtp_release(struct epc_gw_ctx *base)
-{
-    struct rtp_ctx *c = ctx_of(base);
+    struct rtp_ctx *c = rtp_ctx_of(base);
     if (c->released)
         return;
     c->released = true;
@@ -213,7 +288,7 @@ static void rtp_release(struct epc_gw_ctx *base)
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-static enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const struct epc_gw_ctx_opts *o)
+enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const struct epc_gw_ctx_opts *o)
 {
     struct rtp_gw *gw = EPC_CONTAINER(g, struct rtp_gw, base);
     struct rtp_ctx *c = calloc(1, sizeof *c);
@@ -226,13 +301,15 @@ static enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, co
     c->gw = gw;
     c->event = o->event;
     c->event_arg = o->arg;
+    c->emergency = o->emergency;
     c->queue_tail = &c->queue;
+    c->created_ms = epc_now_ms();
     epc_random_hex(random, 16);
     rtp_call_prefix(gw, true, prefix);
     snprintf(c->call_id, sizeof c->call_id, "%s%s", prefix, random);
     snprintf(c->tag[EPC_GW_ACCESS], sizeof c->tag[0], "a%.16s", random);
     snprintf(c->tag[EPC_GW_CORE], sizeof c->tag[0], "c%.16s", random);
-    c->at = ng_choose(gw->ng, c->call_id);
+    go_to(c, rtp_choose(gw, c->call_id, 0, c->emergency));
     c->next = gw->first;
     c->prev = &gw->first;
     if (c->next)
@@ -242,76 +319,3 @@ static enum epc_err rtp_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, co
     *out = &c->base;
     return EPC_OK;
 }
-
-static void rtp_caps(const struct epc_gw *g, struct epc_gw_caps *out)
-{
-    (void)g;
-    (void)out; /* neither data channels nor transcoding */
-}
-
-static void rtp_each(struct epc_gw *g, void (*fn)(const char *line, void *arg), void *arg)
-{
-    (void)g;
-    (void)fn;
-    (void)arg;
-}
-
-static enum epc_err rtp_create(struct epc_gw **out, struct epc_shard *sh, const struct epc_cfg_media *cfg,
-                               struct epc_gw_hub *hub)
-{
-    (void)hub; /* NG has no associations */
-    struct rtp_gw *gw = calloc(1, sizeof *gw);
-    if (!gw)
-        return EPC_ENOMEM;
-    gw->base.ops = &epc_gw_rtpengine_ops;
-    gw->sh = sh;
-    gw->cfg = cfg;
-    gw->often_ms = POLL_OFTEN_MS;
-    gw->seldom_ms = POLL_SELDOM_MS;
-    enum epc_err err = ng_create(&gw->ng, sh, cfg);
-    if (err != EPC_OK) {
-        free(gw);
-        return err;
-    }
-    /* Seeded anew in each process, and the same on all its shards. */
-    gw->run = (uint32_t)epc_hash_bytes("run", 3);
-    if (cfg->node_id && epc_shard_index(sh) == 0)
-        rtp_orphans_start(gw);
-    *out = &gw->base;
-    return EPC_OK;
-}
-
-/* The process, or its loop, is going away: nobody can wait for what this tells. */
-static void ignore_reply(void *arg, enum epc_err err, const json_t *reply)
-{
-    (void)arg;
-    (void)err;
-    (void)reply;
-}
-
-static void rtp_destroy(struct epc_gw *g)
-{
-    struct rtp_gw *gw = EPC_CONTAINER(g, struct rtp_gw, base);
-    for (struct rtp_ctx *c = gw->first; c; c = c->next)
-        if (c->exists && !c->deleting && !send_delete(c, ignore_reply))
-            epc_log(EPC_LOG_WARN, "gateway", "event=delete-not-sent call=%.128s", c->key);
-    ng_destroy(gw->ng);
-    rtp_orphans_stop(gw);
-    while (gw->first)
-        ctx_free(gw->first);
-    free(gw);
-}
-
-const struct epc_gw_ops epc_gw_rtpengine_ops = {
-    .create = rtp_create,
-    .destroy = rtp_destroy,
-    .caps = rtp_caps,
-    .each = rtp_each,
-    .ctx_create = rtp_ctx_create,
-    .offer = rtp_offer,
-    .answer = rtp_answer,
-    .restore = rtp_restore,
-    .gate = rtp_gate,
-    .view = rtp_view,
-    .release = rtp_release,
-};

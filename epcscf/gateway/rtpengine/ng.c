@@ -11,7 +11,7 @@ struct ng_instance {
     struct epc_addr addr;
     char name[EPC_ADDR_LEN];
     uv_udp_t *socket;
-    bool up;
+    bool up, met; /* met: it has answered at least once */
     unsigned open_pings;
 };
 
@@ -24,6 +24,8 @@ struct ng {
     char prefix[17];
     uint64_t next_cookie;
     struct epc_timer ping;
+    ng_change_fn *change;
+    void *change_arg;
     char *datagram; /* receive buffer */
 };
 
@@ -83,11 +85,14 @@ static void request_end(struct ng_request *r, enum epc_err err, const json_t *re
 
 static void set_up(struct ng_instance *i, bool up)
 {
-    if (i->up == up)
+    if (i->up == up && (i->met || !up))
         return;
+    if (i->up != up)
+        epc_log(up ? EPC_LOG_INFO : EPC_LOG_WARN, "gateway", "event=rtpengine-%s address=%s",
+                up ? "answers" : "silent", i->name);
     i->up = up;
-    epc_log(up ? EPC_LOG_INFO : EPC_LOG_WARN, "gateway", "event=rtpengine-%s address=%s",
-            up ? "answers" : "silent", i->name);
+    i->met = i->met || up;
+    i->ng->change(i->ng->change_arg, (size_t)(i - i->ng->instance), up);
 }
 
 static void transmit(struct ng_request *r)
@@ -212,17 +217,6 @@ static void on_ping_time(void *arg)
     epc_timer_start(ng->sh, &ng->ping, PING_MS, on_ping_time, ng);
 }
 
-struct ng_instance *ng_choose(struct ng *ng, const char *key)
-{
-    size_t first = (size_t)(epc_hash_bytes(key, strlen(key)) % ng->n_instances);
-    for (size_t k = 0; k < ng->n_instances; k++) {
-        struct ng_instance *i = &ng->instance[(first + k) % ng->n_instances];
-        if (i->up)
-            return i;
-    }
-    return &ng->instance[first];
-}
-
 struct ng_instance *ng_instance_at(struct ng *ng, size_t i)
 {
     return i < ng->n_instances ? &ng->instance[i] : NULL;
@@ -231,6 +225,11 @@ struct ng_instance *ng_instance_at(struct ng *ng, size_t i)
 const char *ng_instance_name(const struct ng_instance *i)
 {
     return i->name;
+}
+
+bool ng_answers(const struct ng_instance *i)
+{
+    return i->up;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------- */
@@ -262,7 +261,8 @@ static enum epc_err open_socket(struct ng_instance *i)
     return EPC_EIO;
 }
 
-enum epc_err ng_create(struct ng **out, struct epc_shard *sh, const struct epc_cfg_media *cfg)
+enum epc_err ng_create(struct ng **out, struct epc_shard *sh, const struct epc_cfg_media *cfg, ng_change_fn *change,
+                       void *arg)
 {
     struct ng *ng = calloc(1, sizeof *ng);
     enum epc_err err = EPC_ENOMEM;
@@ -270,6 +270,8 @@ enum epc_err ng_create(struct ng **out, struct epc_shard *sh, const struct epc_c
         return EPC_ENOMEM;
     ng->sh = sh;
     ng->cfg = cfg;
+    ng->change = change;
+    ng->change_arg = arg;
     ng->datagram = malloc(MAX_DATAGRAM);
     ng->instance = calloc(cfg->n_rtpengine, sizeof *ng->instance);
     epc_random_hex(ng->prefix, 8);

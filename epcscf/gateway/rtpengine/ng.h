@@ -18,14 +18,18 @@ struct ng_request;
  *  EPC_ETIMEDOUT: no reply in time. */
 typedef void ng_done_fn(void *arg, enum epc_err err, const json_t *reply);
 
-enum epc_err ng_create(struct ng **out, struct epc_shard *sh, const struct epc_cfg_media *cfg) EPC_MUST_CHECK;
+/** The rtpengine number @p i fell silent, or answers (again); at first all count as answering, and the first
+ *  answer of each is told too. */
+typedef void ng_change_fn(void *arg, size_t i, bool answers);
+
+enum epc_err ng_create(struct ng **out, struct epc_shard *sh, const struct epc_cfg_media *cfg, ng_change_fn *change,
+                       void *arg) EPC_MUST_CHECK;
 /** Forgets open requests without a callback, and counts them as never answered. NULL-safe. */
 void ng_destroy(struct ng *ng);
-/** The rtpengine for a new context: by hash among those that answer, or among all if none does. */
-struct ng_instance *ng_choose(struct ng *ng, const char *key);
 /** The rtpengines in the configuration's order; NULL past the last. */
 struct ng_instance *ng_instance_at(struct ng *ng, size_t i);
 const char *ng_instance_name(const struct ng_instance *i); /**< address and port, for logs */
+bool ng_answers(const struct ng_instance *i);
 /** Send @p command (borrowed). @p key: SIP Call-ID for the trace. @p done runs later, exactly once.
  *  @return EPC_OK, EPC_ENOMEM (no callback) */
 enum epc_err ng_send(struct ng *ng, struct ng_instance *to, const json_t *command, const char *key,

@@ -22,12 +22,28 @@ static int shape(json_t *cmd, enum epc_gw_side towards)
     return rc | json_object_set_new(cmd, "DTLS-fingerprint", json_string("sha-256"));
 }
 
+/* Until the WIC's checks have come rtpengine is told no port of it. So `query` shows when ICE is done: the
+ * endpoint has another port then. */
+static void hide_ports(struct epc_sdp *s, struct epc_sdp_media *media)
+{
+    for (size_t i = 0; i < s->n_media && i < EPC_SDP_MAX_MEDIA; i++) {
+        media[i] = s->media[i];
+        if (media[i].port != 0 && media[i].ice_ufrag.n)
+            media[i].port = RTP_NO_PORT;
+    }
+    s->media = media;
+}
+
 /* rtpengine refuses a description in which an m-line has no address at all, and those that are off have
  * none: a c= of the whole session, which no running stream uses (192.0.0.8 is the dummy of RFC 7600). */
-enum epc_err rtp_print(const struct epc_sdp *s, struct epc_buf *out)
+enum epc_err rtp_print(const struct epc_sdp *s, enum epc_gw_side from, struct epc_buf *out)
 {
     struct epc_buf text = {0};
-    enum epc_err err = epc_sdp_print(s, &text);
+    struct epc_sdp told = *s;
+    struct epc_sdp_media media[EPC_SDP_MAX_MEDIA];
+    if (from == EPC_GW_ACCESS && s->n_media <= EPC_SDP_MAX_MEDIA)
+        hide_ports(&told, media);
+    enum epc_err err = epc_sdp_print(&told, &text);
     const char *t = err == EPC_OK && text.p ? strstr(text.p, "\nt=") : NULL;
     if (t) {
         size_t head = (size_t)(t - text.p) + 1;
@@ -47,13 +63,13 @@ enum epc_err rtp_print(const struct epc_sdp *s, struct epc_buf *out)
 json_t *rtp_command(const struct rtp_ctx *c, const struct rtp_op *op)
 {
     const struct epc_cfg_media *cfg = c->gw->cfg;
-    enum epc_gw_side other = op->from == EPC_GW_ACCESS ? EPC_GW_CORE : EPC_GW_ACCESS;
+    enum epc_gw_side other = rtp_other(op->from);
     const char *interface[] = {[EPC_GW_ACCESS] = cfg->access_interface, [EPC_GW_CORE] = cfg->core_interface};
     bool offer = op->kind == RTP_OFFER;
     /* from-tag is always the offerer's, in the answer too. */
-    json_t *cmd = json_pack("{s:s, s:s, s:s, s:s, s:[ss], s:[s]}", "command", offer ? "offer" : "answer",
+    json_t *cmd = json_pack("{s:s, s:s, s:s, s:s, s:[ss], s:[ss*]}", "command", offer ? "offer" : "answer",
                             "call-id", c->call_id, "from-tag", c->tag[offer ? op->from : other], "sdp",
-                            op->sdp, "replace", "origin", "session-connection", "flags", "trust-address");
+                            op->sdp, "replace", "origin", "session-connection", "flags", "trust-address", c->at->tls_id ? "no-tls-id" : NULL);
     if (!cmd)
         return NULL;
     int rc = 0;
@@ -66,6 +82,10 @@ json_t *rtp_command(const struct rtp_ctx *c, const struct rtp_op *op)
         rc |= shape(cmd, other);
     else if (other == EPC_GW_CORE)
         rc |= json_object_set_new(cmd, "ICE", json_string("remove"));
+    if (op->codec)
+        rc |= json_object_set(cmd, "codec", op->codec);
+    if (cfg->rtpengine_dscp) /* the upper six bits of the octet (RFC 2474) */
+        rc |= json_object_set_new(cmd, "TOS", json_integer((json_int_t)cfg->rtpengine_dscp << 2));
     /* In answers too: the role must not change between one exchange and the next. */
     rc |= json_object_set_new(cmd, "DTLS", json_string("passive"));
     if (rc == 0)
@@ -78,6 +98,12 @@ static const char *reason_of(const json_t *reply)
 {
     const char *reason = json_string_value(json_object_get(reply, "error-reason"));
     return reason ? reason : "no reason given";
+}
+
+bool rtp_is_ok(const json_t *reply)
+{
+    const char *result = json_string_value(json_object_get(reply, "result"));
+    return result && strcmp(result, "ok") == 0;
 }
 
 bool rtp_unknown_call(const json_t *reply)
@@ -101,9 +127,8 @@ static enum epc_err refused(const json_t *reply, struct epc_cause *cause)
 
 enum epc_err rtp_local(const json_t *reply, size_t n_media, struct epc_sdp **local, struct epc_cause *cause)
 {
-    const char *result = json_string_value(json_object_get(reply, "result"));
     const json_t *sdp = json_object_get(reply, "sdp");
-    if (!result || strcmp(result, "ok") != 0)
+    if (!rtp_is_ok(reply))
         return refused(reply, cause);
     if (!json_is_string(sdp)) {
         epc_cause_set(cause, 500, NULL, "gateway: reply without a description");

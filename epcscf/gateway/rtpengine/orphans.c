@@ -113,7 +113,7 @@ void rtp_orphans_start(struct rtp_gw *gw)
     gw->orphans = o;
     for (; o->n < n; o->n++) {
         o->sweep[o->n].gw = gw;
-        o->sweep[o->n].at = ng_instance_at(gw->ng, o->n);
+        o->sweep[o->n].at = gw->instance[o->n].ng;
         ask(&o->sweep[o->n]);
     }
 }

@@ -69,6 +69,12 @@ static void nothing(struct epc_shard *sh, void *arg)
 
 void bench_start(struct bench *b, const unsigned *port, uint32_t timeout_ms, uint32_t node_id)
 {
+    bench_start_with(b, port, timeout_ms, node_id, NULL);
+}
+
+void bench_start_with(struct bench *b, const unsigned *port, uint32_t timeout_ms, uint32_t node_id,
+                      void (*configure)(struct epc_cfg_media *cfg))
+{
     static char access_name[] = "access", core_name[] = "core";
     *b = (struct bench){0};
     pthread_mutex_init(&b->m, NULL);
@@ -84,6 +90,8 @@ void bench_start(struct bench *b, const unsigned *port, uint32_t timeout_ms, uin
     b->cfg.core_interface = core_name;
     b->cfg.timeout_ms = timeout_ms;
     b->cfg.node_id = node_id;
+    if (configure)
+        configure(&b->cfg);
     struct epc_shard_opts o = {.index = 0, .label = "gw"};
     assert_int_equal(epc_shard_create(&b->sh, &o), EPC_OK);
     assert_int_equal(epc_shard_start(b->sh, nothing, NULL), EPC_OK);
@@ -198,14 +206,20 @@ void bench_ctx(struct bench *b, const char *call_id)
     memset(id, 'x', sizeof id); /* it is copied */
 }
 
+static struct epc_sdp *wanted(const struct bench *b)
+{
+    return b->want ? sdp_from(b->want) : NULL;
+}
+
 static void give_offer(struct bench *b, void *arg)
 {
     const struct order *o = arg;
-    struct epc_sdp *s = sdp_from(o->sdp);
+    struct epc_sdp *s = sdp_from(o->sdp), *want = wanted(b);
     int n = b->n_done;
-    epc_gw_offer(b->ctx, o->from, &(struct epc_gw_media){.remote = s}, on_done, waiter(b, o->tag));
+    epc_gw_offer(b->ctx, o->from, &(struct epc_gw_media){.remote = s, .want = want}, on_done, waiter(b, o->tag));
     assert_int_equal(b->n_done, n); /* never inside the call */
     epc_sdp_free(s);
+    epc_sdp_free(want);
 }
 
 void bench_offer(struct bench *b, enum epc_gw_side from, const char *sdp, int tag)
@@ -217,8 +231,9 @@ void bench_offer(struct bench *b, enum epc_gw_side from, const char *sdp, int ta
 static void give_answer(struct bench *b, void *arg)
 {
     const struct order *o = arg;
-    struct epc_sdp *s = sdp_from(o->sdp);
-    epc_gw_answer(b->ctx, &(struct epc_gw_media){.remote = s}, on_done, waiter(b, o->tag));
+    struct epc_sdp *s = sdp_from(o->sdp), *want = wanted(b);
+    epc_gw_answer(b->ctx, &(struct epc_gw_media){.remote = s, .want = want}, on_done, waiter(b, o->tag));
+    epc_sdp_free(want);
     epc_sdp_free(s);
 }
 
@@ -242,6 +257,46 @@ void bench_restore(struct bench *b, enum epc_gw_side offerer, const char *offer,
 {
     struct order o = {offerer, offer, answer, 0};
     bench_run(b, give_restore, &o);
+}
+
+static void give_gate(struct bench *b, void *arg)
+{
+    const bool *open = arg;
+    epc_gw_gate(b->ctx, open[EPC_GW_ACCESS], open[EPC_GW_CORE]);
+}
+
+void bench_gate(struct bench *b, bool to_access, bool to_core)
+{
+    bool open[] = {[EPC_GW_ACCESS] = to_access, [EPC_GW_CORE] = to_core};
+    bench_run(b, give_gate, open);
+}
+
+static void ask_caps(struct bench *b, void *arg)
+{
+    epc_gw_caps(b->gw, arg);
+}
+
+void bench_caps(struct bench *b, struct epc_gw_caps *out)
+{
+    bench_run(b, ask_caps, out);
+}
+
+static void add_line(const char *line, void *arg)
+{
+    epc_buf_printf(arg, "%s\n", line);
+}
+
+static void ask_lines(struct bench *b, void *arg)
+{
+    epc_gw_each(b->gw, add_line, arg);
+}
+
+char *bench_lines(struct bench *b)
+{
+    struct epc_buf text = {0};
+    bench_run(b, ask_lines, &text);
+    assert_false(text.failed);
+    return epc_buf_take(&text, NULL);
 }
 
 static void release(struct bench *b, void *arg)

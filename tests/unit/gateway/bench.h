@@ -41,10 +41,14 @@ struct bench {
     struct bench_waiter waiter[256];
     size_t n_waiters;
     int64_t before[EPC_C_COUNT];
+    const char *want; /* goes with each offer and answer until it is changed; NULL: none */
 };
 
 /** Start a shard and a gateway on it that uses the rtpengines at @p port (0: end of the list). */
 void bench_start(struct bench *b, const unsigned *port, uint32_t timeout_ms, uint32_t node_id);
+/** The same; @p configure (may be NULL) changes the configuration before. */
+void bench_start_with(struct bench *b, const unsigned *port, uint32_t timeout_ms, uint32_t node_id,
+                      void (*configure)(struct epc_cfg_media *cfg));
 /** Destroy the gateway, stop the shard; checks that requests = replies + errors + timeouts. */
 void bench_stop(struct bench *b);
 /** Run @p fn(b, arg) on the shard's thread and wait for it. */
@@ -54,6 +58,10 @@ void bench_ctx(struct bench *b, const char *call_id); /**< makes b->ctx */
 void bench_offer(struct bench *b, enum epc_gw_side from, const char *sdp, int tag);
 void bench_answer(struct bench *b, const char *sdp, int tag);
 void bench_restore(struct bench *b, enum epc_gw_side offerer, const char *offer, const char *answer);
+void bench_gate(struct bench *b, bool to_access, bool to_core);
+void bench_caps(struct bench *b, struct epc_gw_caps *out);
+/** The lines of epc_gw_each(), each with a line feed; free() it. */
+char *bench_lines(struct bench *b);
 void bench_release(struct bench *b);
 void bench_destroy_gw(struct bench *b);
 /** Wait until @p n results (events) are there. */

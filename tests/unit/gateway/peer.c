@@ -60,6 +60,29 @@ void peer_request_free(struct peer_request *r)
     r->json = NULL;
 }
 
+/* @return whether that was all about it */
+static bool answer_alone(struct peer *p, const struct peer_request *r)
+{
+    const char *command = peer_get(r, "command");
+    if (strcmp(command, "statistics") == 0) {
+        p->n_statistics++;
+        if (!p->mute)
+            peer_send(p, r, p->statistics ? p->statistics : "{\"result\":\"ok\"}");
+        return true;
+    }
+    if (!strstr(peer_get(r, "call-id"), "-probe-"))
+        return false;
+    bool offer = strcmp(command, "offer") == 0;
+    p->n_probes += offer;
+    if (p->mute)
+        return true;
+    if (offer && p->probe_sdp)
+        peer_send_sdp(p, r, p->probe_sdp);
+    else
+        peer_send(p, r, offer ? "{\"result\":\"error\",\"error-reason\":\"no\"}" : "{\"result\":\"ok\"}");
+    return true;
+}
+
 /* A request, or cookie "" when the time is up. Pings are answered on the way. */
 static struct peer_request take(struct peer *p, int ms, bool stop_at_ping)
 {
@@ -81,6 +104,10 @@ static struct peer_request take(struct peer *p, int ms, bool stop_at_ping)
         memcpy(r.cookie, data, (size_t)(blank - data));
         r.json = json_loads(blank + 1, JSON_REJECT_DUPLICATES, NULL);
         assert_non_null(r.json);
+        if (answer_alone(p, &r)) {
+            peer_request_free(&r);
+            continue;
+        }
         if (strcmp(peer_get(&r, "command"), "ping") != 0)
             return r;
         p->n_pings++;

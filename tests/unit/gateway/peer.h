@@ -1,4 +1,4 @@
-/* An rtpengine that does what the test says. It answers pings by itself. */
+/* An rtpengine that does what the test says. Pings, `statistics` and what the probe asks it answers by itself. */
 #ifndef GATEWAY_PEER_H
 #define GATEWAY_PEER_H
 
@@ -11,7 +11,9 @@ struct peer {
     int fd;
     unsigned port;
     bool mute; /* pings go unanswered */
-    unsigned n_pings;
+    unsigned n_pings, n_statistics, n_probes;
+    const char *statistics; /* reply to `statistics`; NULL: ok without any */
+    const char *probe_sdp;  /* description for the probe; NULL: refused */
 };
 struct peer_request {
     char cookie[64];

@@ -61,15 +61,15 @@ static void answer_query(struct peer *p, const char *tag, const char *medias)
     "\"192.0.2.7\",\"port\":" port "},\"stats\":{\"packets\":" packets "}}]}"
 #define OFF "{\"streams\":[{\"endpoint\":{\"address\":\"127.0.0.1\",\"port\":55908},\"stats\":{\"packets\":9}}]}"
 
-static void an_endpoint_is_told_once_packets_came(void **state)
+static void an_endpoint_is_told_once_checks_came(void **state)
 {
     (void)state;
     struct bench b;
     struct peer p;
     char tag[64], text[EPC_ADDR_LEN];
     set_up_call(&b, &p, tag);
-    answer_query(&p, tag, "[" STREAM("5000", "0") "," OFF "]"); /* as signalled: not confirmed */
-    answer_query(&p, tag, "[" STREAM("5000", "3") "," OFF "]");
+    answer_query(&p, tag, "[" STREAM("9", "0") "," OFF "]"); /* as told: no check has come */
+    answer_query(&p, tag, "[" STREAM("5000", "0") "," OFF "]");
     bench_wait_events(&b, 1);
     assert_int_equal(b.event[0].kind, EPC_GW_EV_LEARNED);
     assert_int_equal(b.event[0].stream, 0);
@@ -239,7 +239,7 @@ int main(void)
 {
     epc_log_setup(EPC_LOG_ERROR, 2);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_endpoint_is_told_once_packets_came),
+        cmocka_unit_test(an_endpoint_is_told_once_checks_came),
         cmocka_unit_test(odd_statistics_tell_nothing),
         cmocka_unit_test(a_lost_call_is_told),
         cmocka_unit_test(release_inside_lost),
