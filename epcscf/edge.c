@@ -369,6 +369,17 @@ static void ask_sessions(struct epc_edge *e, struct question *q)
     epc_sessions_each(e->sessions, show_session, &q->text);
 }
 
+static void show_gateway(const char *line, void *arg)
+{
+    epc_buf_printf(arg, "%s\n", line);
+}
+
+/* Of each shard: the calls that it holds there are its own. */
+static void ask_gateways(struct epc_edge *e, struct question *q)
+{
+    epc_gw_each(e->gw, show_gateway, &q->text);
+}
+
 static void ask_revoke(struct epc_edge *e, struct question *q)
 {
     q->met += epc_reg_revoke_here(e->reg, q->impi, q->wwsf, q->at_s);
@@ -406,6 +417,13 @@ static void cmd_sessions(void *arg, const char *const *argv, size_t argc, struct
     (void)argv;
     (void)argc;
     start_question(arg, reply, &(struct question){.ask = ask_sessions});
+}
+
+static void cmd_gateways(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
+{
+    (void)argv;
+    (void)argc;
+    start_question(arg, reply, &(struct question){.ask = ask_gateways});
 }
 
 static void cmd_reload(void *arg, const char *const *argv, size_t argc, struct epc_admin_reply *reply)
@@ -548,6 +566,7 @@ enum epc_err epc_edge_commands(struct epc_admin *admin, const struct epc_fleet *
         {"flows", "WebSocket connections", cmd_flows},
         {"registrations", "who is registered, on which flow, and the subscriptions to that", cmd_registrations},
         {"sessions", "calls and their state", cmd_sessions},
+        {"gateways", "media gateways: state, calls, what they can", cmd_gateways},
         {"revoke", "IMPI, or --wwsf ID: end registrations and calls, refuse older tokens", cmd_revoke},
         {"record", "[--base] FILE | off: every Rx message into a file, in clear", cmd_record},
         {"rx", "sessions | show ID | explain ID: Rx sessions, their messages, and why", cmd_rx},

@@ -102,9 +102,19 @@ static void add_figure(struct epc_buf *b, const char *name, uint64_t value)
         epc_buf_printf(b, " %s=%llu", name, (unsigned long long)value);
 }
 
+static void count(enum epc_counter c, uint64_t value)
+{
+    if (value != UINT64_MAX)
+        epc_count_add(c, (int64_t)(value & INT64_MAX));
+}
+
 void gw_report_statistics(const char *call_id, const char *gateway, const struct gw_statistics *st)
 {
     struct epc_buf b = {0};
+    count(EPC_C_GW_PACKETS_FROM_ACCESS, st->side[EPC_GW_ACCESS].packets_in);
+    count(EPC_C_GW_OCTETS_FROM_ACCESS, st->side[EPC_GW_ACCESS].octets_in);
+    count(EPC_C_GW_PACKETS_FROM_CORE, st->side[EPC_GW_CORE].packets_in);
+    count(EPC_C_GW_OCTETS_FROM_CORE, st->side[EPC_GW_CORE].octets_in);
     add_figure(&b, "duration_ms", st->duration_ms);
     for (int side = 0; side < 2; side++) {
         char name[32];

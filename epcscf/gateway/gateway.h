@@ -21,7 +21,8 @@ enum epc_gw_side { EPC_GW_ACCESS, EPC_GW_CORE };
 /** What the gateway noticed by itself (Iq Notify, or made of rtpengine's statistics). */
 enum epc_gw_event_kind {
     EPC_GW_EV_LEARNED,    /**< the access side sees the WIC at `addr` on stream `stream` */
-    EPC_GW_EV_FAILED,     /**< stream `stream` has no connection to the WIC: `failure` */
+    EPC_GW_EV_FAILED,     /**< stream `stream` has no connection to the WIC: `failure`. Told again
+                               while it lasts */
     EPC_GW_EV_INACTIVE,   /**< no media and no checks for the configured time */
     EPC_GW_EV_LOST,       /**< the gateway no longer knows the context */
 };

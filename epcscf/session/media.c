@@ -108,6 +108,9 @@ static void on_gateway_event(void *arg, const struct epc_gw_event *ev)
             policy_refresh_later(s);
         break;
     case EPC_GW_EV_FAILED:
+        if (!s->answered)
+            return; /* the caller may begin its checks with the final answer only; it is told again */
+        /* fall through */
     case EPC_GW_EV_INACTIVE:
     case EPC_GW_EV_LOST:
         epc_cause_set(&cause, 503, "TS 23.334 6.2", "%s",

@@ -113,8 +113,9 @@ static void keep_codec(struct rtp_ctx *c)
         json_decref(c->offered_codec);
         c->offered_codec = json_incref(op->codec);
     } else {
-        json_decref(c->codec[c->offerer]);
-        c->codec[c->offerer] = json_incref(c->offered_codec);
+        enum epc_gw_side offerer = rtp_other(op->from); /* c->offerer may be of a later offer, which waits */
+        json_decref(c->codec[offerer]);
+        c->codec[offerer] = json_incref(c->offered_codec);
     }
 }
 
@@ -220,20 +221,21 @@ void rtp_next(struct rtp_ctx *c)
         c->queue_tail = &c->queue;
     c->open = op;
     c->busy = true;
+    if (!op->done && !op->want && op->kind == RTP_OFFER) /* restored: as it was when it was answered */
+        op->codec = json_incref(c->codec[op->from]);
     if (!start(c))
         epc_timer_start(c->gw->sh, &c->failed, 0, on_failed, c);
 }
 
-/* @p codec (borrowed) rules where @p m wants nothing particular. */
 static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side from, const struct epc_gw_media *m,
-                    json_t *codec, epc_gw_done_fn *done, void *arg)
+                    epc_gw_done_fn *done, void *arg)
 {
     struct rtp_op *op = calloc(1, sizeof *op);
     struct epc_buf text = {0};
     enum epc_err err = op ? rtp_print(m->remote, from, &text) : EPC_ENOMEM;
     if (err == EPC_OK) {
         *op = (struct rtp_op){.c = c, .kind = kind, .from = from, .n_media = m->remote->n_media, .done = done,
-                              .arg = arg, .codec = json_incref(codec)};
+                              .arg = arg};
         op->sdp = epc_buf_take(&text, NULL); /* not NULL: rtp_print() has looked */
         if (m->want)
             err = epc_sdp_dup(m->want, &op->want);
@@ -259,21 +261,21 @@ static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side f
 void rtp_offer(struct epc_gw_ctx *base, enum epc_gw_side from, const struct epc_gw_media *m, epc_gw_done_fn *done,
                void *arg)
 {
-    enqueue(rtp_ctx_of(base), RTP_OFFER, from, m, NULL, done, arg);
+    enqueue(rtp_ctx_of(base), RTP_OFFER, from, m, done, arg);
 }
 
 void rtp_answer(struct epc_gw_ctx *base, const struct epc_gw_media *m, epc_gw_done_fn *done, void *arg)
 {
     struct rtp_ctx *c = rtp_ctx_of(base);
-    enqueue(c, RTP_ANSWER, rtp_other(c->offerer), m, NULL, done, arg);
+    enqueue(c, RTP_ANSWER, rtp_other(c->offerer), m, done, arg);
 }
 
 void rtp_restore(struct epc_gw_ctx *base, enum epc_gw_side offerer, const struct epc_gw_media *offer,
                  const struct epc_gw_media *answer)
 {
     struct rtp_ctx *c = rtp_ctx_of(base);
-    enqueue(c, RTP_OFFER, offerer, offer, c->codec[offerer], NULL, NULL);
-    enqueue(c, RTP_ANSWER, rtp_other(offerer), answer, NULL, NULL, NULL);
+    enqueue(c, RTP_OFFER, offerer, offer, NULL, NULL);
+    enqueue(c, RTP_ANSWER, rtp_other(offerer), answer, NULL, NULL);
 }
 
 void rtp_release(struct epc_gw_ctx *base)

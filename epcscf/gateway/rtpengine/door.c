@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { POLL_OFTEN_MS = 1000, POLL_SELDOM_MS = 10000 };
+enum { POLL_OFTEN_MS = 1000, POLL_SELDOM_MS = 10000, ASK_MS = 10000 };
 
 /* What those in service can all make; of the others no call comes. */
 static void rtp_caps(const struct epc_gw *g, struct epc_gw_caps *out)
@@ -34,14 +34,19 @@ static void add_codecs(const struct rtp_instance *i, struct epc_buf *line)
         }
 }
 
+static const char *state_of(const struct rtp_instance *i)
+{
+    return !ng_answers(i->ng) ? "silent" : epc_now_ms() < i->full_until_ms ? "full" : "up";
+}
+
 static void rtp_each(struct epc_gw *g, void (*fn)(const char *line, void *arg), void *arg)
 {
     struct rtp_gw *gw = EPC_CONTAINER(g, struct rtp_gw, base);
     for (size_t n = 0; n < gw->n_instances; n++) {
         const struct rtp_instance *i = &gw->instance[n];
         struct epc_buf line = {0};
-        epc_buf_printf(&line, "gateway=%s kind=rtpengine state=%s contexts=%zu", ng_instance_name(i->ng),
-                       !ng_answers(i->ng) ? "silent" : epc_now_ms() < i->full_until_ms ? "full" : "up", i->contexts);
+        epc_buf_printf(&line, "gateway=%s kind=rtpengine shard=%u state=%s contexts=%zu", ng_instance_name(i->ng),
+                       epc_shard_index(gw->sh), state_of(i), i->contexts);
         if (i->told)
             epc_buf_printf(&line, " sessions=%llu uptime_s=%llu", (unsigned long long)i->sessions,
                            (unsigned long long)i->uptime_s);
@@ -69,6 +74,7 @@ static enum epc_err rtp_create(struct epc_gw **out, struct epc_shard *sh, const 
     gw->cfg = cfg;
     gw->often_ms = POLL_OFTEN_MS;
     gw->seldom_ms = cfg->poll_ms ? cfg->poll_ms : POLL_SELDOM_MS;
+    gw->ask_ms = ASK_MS;
     /* Seeded anew in each process, and the same on all its shards. */
     gw->run = (uint32_t)epc_hash_bytes("run", 3);
     enum epc_err err = ng_create(&gw->ng, sh, cfg, rtp_instance_changed, gw);

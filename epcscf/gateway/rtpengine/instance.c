@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum {
-    ASK_MS = 10000,
     FULL_MS = 5000,        /* who turned a call away is left alone for so long */
     WALK_STEP = 64, WALK_MS = 10, /* calls at a time, so that a lost rtpengine is no storm of BYEs */
     MAX_OWED = 10000,
@@ -103,8 +102,8 @@ void rtp_owe(struct rtp_instance *i, const char *call_id)
         return;
     }
     snprintf(o->call_id, sizeof o->call_id, "%s", call_id);
-    o->next = i->owed;
-    i->owed = o;
+    *i->owed_tail = o; /* last: the first one may be under way */
+    i->owed_tail = &o->next;
     i->n_owed++;
 }
 
@@ -119,6 +118,8 @@ static void on_paid(void *arg, enum epc_err err, const json_t *reply)
         return; /* silent again: later */
     struct rtp_owed *o = i->owed;
     i->owed = o->next;
+    if (!i->owed)
+        i->owed_tail = &i->owed;
     i->n_owed--;
     free(o);
     pay(i);
@@ -229,7 +230,7 @@ static void on_statistics(void *arg, enum epc_err err, const json_t *reply)
             walk_start(i, false); /* each call is asked for: it may have been restored */
         }
     }
-    epc_timer_start(i->gw->sh, &i->ask, ASK_MS, ask, i);
+    epc_timer_start(i->gw->sh, &i->ask, i->gw->ask_ms, ask, i);
 }
 
 static void ask(void *arg)
@@ -237,7 +238,7 @@ static void ask(void *arg)
     struct rtp_instance *i = arg;
     json_t *cmd = json_pack("{s:s}", "command", "statistics");
     if (!cmd || !ng_answers(i->ng) || ng_send(i->gw->ng, i->ng, cmd, NULL, on_statistics, i) != EPC_OK)
-        epc_timer_start(i->gw->sh, &i->ask, ASK_MS, ask, i);
+        epc_timer_start(i->gw->sh, &i->ask, i->gw->ask_ms, ask, i);
     json_decref(cmd);
 }
 
@@ -267,6 +268,7 @@ enum epc_err rtp_instances_create(struct rtp_gw *gw)
     for (; gw->n_instances < gw->cfg->n_rtpengine; gw->n_instances++) {
         struct rtp_instance *i = &gw->instance[gw->n_instances];
         i->gw = gw;
+        i->owed_tail = &i->owed;
         i->ng = ng_instance_at(gw->ng, gw->n_instances);
     }
     return EPC_OK;

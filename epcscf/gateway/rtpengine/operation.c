@@ -69,7 +69,8 @@ json_t *rtp_command(const struct rtp_ctx *c, const struct rtp_op *op)
     /* from-tag is always the offerer's, in the answer too. */
     json_t *cmd = json_pack("{s:s, s:s, s:s, s:s, s:[ss], s:[ss*]}", "command", offer ? "offer" : "answer",
                             "call-id", c->call_id, "from-tag", c->tag[offer ? op->from : other], "sdp",
-                            op->sdp, "replace", "origin", "session-connection", "flags", "trust-address", c->at->tls_id ? "no-tls-id" : NULL);
+                            op->sdp, "replace", "origin", "session-connection", "flags", "trust-address",
+                            c->at->tls_id ? "no-tls-id" : NULL); /* which older ones do not know */
     if (!cmd)
         return NULL;
     int rc = 0;

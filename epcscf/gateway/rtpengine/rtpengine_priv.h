@@ -36,7 +36,7 @@ struct rtp_instance {
     struct epc_timer ask, silent, walk;
     struct rtp_ctx *cursor;        /* walk: the next context to look at */
     bool lost;                     /* walk: its calls are lost, else they are asked for */
-    struct rtp_owed *owed;         /* calls whose deletion it has not confirmed */
+    struct rtp_owed *owed, **owed_tail; /* calls whose deletion it has not confirmed */
     size_t n_owed;
     bool paying;
 };
@@ -50,6 +50,7 @@ struct rtp_gw {
     size_t n_instances;
     struct rtp_orphans *orphans;
     uint32_t often_ms, seldom_ms; /* between polls, before and after all streams have settled */
+    uint32_t ask_ms;       /* between questions for the statistics of an rtpengine */
     uint32_t run;          /* tells the calls of this process from those of earlier ones */
     struct rtp_ctx *first; /* all contexts, released ones until rtpengine has confirmed */
 };

@@ -127,6 +127,12 @@ struct peer_request peer_next(struct peer *p)
     return r;
 }
 
+bool peer_try(struct peer *p, int ms, struct peer_request *out)
+{
+    *out = take(p, ms, false);
+    return out->json != NULL;
+}
+
 void peer_expect_nothing(struct peer *p, int ms)
 {
     struct peer_request r = take(p, ms, false);

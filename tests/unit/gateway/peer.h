@@ -25,6 +25,8 @@ void peer_open(struct peer *p);
 void peer_close(struct peer *p);
 /** The next request that is no ping; fails the test when none comes. */
 struct peer_request peer_next(struct peer *p);
+/** The next request if one comes within @p ms. */
+bool peer_try(struct peer *p, int ms, struct peer_request *out);
 /** No request (but pings) for @p ms. */
 void peer_expect_nothing(struct peer *p, int ms);
 /** Serve pings until @p n have come. */

@@ -86,6 +86,98 @@ static void an_endpoint_is_told_once_checks_came(void **state)
     peer_close(&p);
 }
 
+/* ---- what fails ------------------------------------------------------------------------------------- */
+
+#define MEDIA(port, packets, flags, more)                                                            \
+    "{\"flags\":[" flags "],\"streams\":[{\"local port\":40000," more "\"endpoint\":{\"address\":\"192.0.2.7\","   \
+    "\"port\":" port "},\"stats\":{\"packets\":" packets "}}]}"
+#define DTLS "\"send\",\"recv\",\"DTLS-SRTP\""
+#define SUITE "\"crypto suite\":\"AES_CM_128_HMAC_SHA1_80\","
+
+static void impatient(struct bench *b, void *arg)
+{
+    (void)arg;
+    b->cfg.ice_timeout_ms = 60;
+    b->cfg.dtls_timeout_ms = 60;
+}
+
+/* Serves the same picture until @p n events are there. */
+static void show(struct bench *b, struct peer *p, const char *tag, const char *medias, unsigned n)
+{
+    while (bench_event_count(b) < n)
+        answer_query(p, tag, medias);
+}
+
+static void no_candidate_pair(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct peer p;
+    char tag[64];
+    set_up_call(&b, &p, tag);
+    bench_run(&b, impatient, NULL);
+    show(&b, &p, tag, "[" MEDIA("9", "0", DTLS, "") "," OFF "]", 2); /* and again, while it lasts */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(b.event[i].kind, EPC_GW_EV_FAILED);
+        assert_int_equal(b.event[i].failure, EPC_GW_FAIL_ICE);
+        assert_int_equal(b.event[i].stream, 0);
+    }
+    bench_stop(&b);
+    peer_close(&p);
+}
+
+static void no_dtls_session(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct peer p;
+    char tag[64];
+    set_up_call(&b, &p, tag);
+    bench_run(&b, impatient, NULL);
+    show(&b, &p, tag, "[" MEDIA("5000", "0", DTLS, "") "," OFF "]", 2);
+    assert_int_equal(b.event[0].kind, EPC_GW_EV_LEARNED);
+    assert_int_equal(b.event[1].kind, EPC_GW_EV_FAILED);
+    assert_int_equal(b.event[1].failure, EPC_GW_FAIL_DTLS);
+    /* It comes after all, and all is well. */
+    for (int i = 0; i < 5; i++)
+        answer_query(&p, tag, "[" MEDIA("5000", "0", DTLS, SUITE) "," OFF "]");
+    unsigned n = bench_event_count(&b);
+    for (int i = 0; i < 5; i++)
+        answer_query(&p, tag, "[" MEDIA("5000", "0", DTLS, SUITE) "," OFF "]");
+    assert_int_equal(bench_event_count(&b), n);
+    bench_stop(&b);
+    peer_close(&p);
+}
+
+static void quiet(struct bench *b, void *arg)
+{
+    (void)arg;
+    b->cfg.inactivity_ms = 80;
+}
+
+static void no_packets_from_either_side(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct peer p;
+    char tag[64];
+    static const char *const moving[] = {"[" MEDIA("5000", "1", DTLS, SUITE) "]", "[" MEDIA("5000", "2", DTLS, SUITE) "]"};
+    set_up_call(&b, &p, tag);
+    bench_run(&b, quiet, NULL);
+    uint64_t until = epc_now_ms() + 300;
+    for (int i = 0; epc_now_ms() < until; i++)
+        answer_query(&p, tag, moving[i % 2]);
+    assert_int_equal(bench_event_count(&b), 1); /* LEARNED */
+    until = epc_now_ms() + 300;                 /* both sides hold */
+    while (epc_now_ms() < until)
+        answer_query(&p, tag, "[" MEDIA("5000", "2", "\"DTLS-SRTP\"", SUITE) "]");
+    assert_int_equal(bench_event_count(&b), 1);
+    show(&b, &p, tag, moving[0], 2);
+    assert_int_equal(b.event[1].kind, EPC_GW_EV_INACTIVE);
+    bench_stop(&b);
+    peer_close(&p);
+}
+
 static void odd_statistics_tell_nothing(void **state)
 {
     (void)state;
@@ -240,6 +332,9 @@ int main(void)
     epc_log_setup(EPC_LOG_ERROR, 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_endpoint_is_told_once_checks_came),
+        cmocka_unit_test(no_candidate_pair),
+        cmocka_unit_test(no_dtls_session),
+        cmocka_unit_test(no_packets_from_either_side),
         cmocka_unit_test(odd_statistics_tell_nothing),
         cmocka_unit_test(a_lost_call_is_told),
         cmocka_unit_test(release_inside_lost),
