@@ -315,6 +315,160 @@ static void a_call_taken_away_is_lost(void **state)
     engine_stop(&e);
 }
 
+/* ---- media ------------------------------------------------------------------------------------------- */
+
+/* A phone with plain RTP, on either side: the gateway asks nothing of SRTP where none is offered. */
+struct phone {
+    int fd;
+    unsigned port;
+    struct sockaddr_in to;
+    uint16_t seq;
+};
+
+static void phone_open(struct phone *p, const char *ip)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    socklen_t n = sizeof a;
+    *p = (struct phone){.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    inet_pton(AF_INET, ip, &a.sin_addr);
+    assert_int_equal(bind(p->fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(p->fd, (struct sockaddr *)&a, &n), 0);
+    p->port = ntohs(a.sin_port);
+}
+
+static char *phone_sdp(const struct phone *p, const char *ip, const char *codecs)
+{
+    static char text[2][512];
+    static int turn;
+    turn = !turn;
+    snprintf(text[turn], sizeof text[turn], "v=0\no=- 1 1 IN IP4 %s\ns=-\nt=0 0\nm=audio %u RTP/AVP %s\nc=IN IP4 %s\n", ip,
+             p->port, codecs, ip);
+    return text[turn];
+}
+
+static void phone_aim(struct phone *p, const struct epc_sdp_media *m)
+{
+    char ip[64];
+    snprintf(ip, sizeof ip, "%.*s", EPC_STR_ARG(m->c_addr));
+    p->to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(m->port)};
+    assert_int_equal(inet_pton(AF_INET, ip, &p->to.sin_addr), 1);
+}
+
+static void phone_send(struct phone *p, unsigned char pt)
+{
+    unsigned char packet[172] = {0x80, pt, (unsigned char)(p->seq >> 8), (unsigned char)p->seq};
+    unsigned ts = 160u * p->seq++;
+    for (int i = 0; i < 4; i++)
+        packet[4 + i] = (unsigned char)(ts >> (24 - 8 * i));
+    packet[11] = (unsigned char)p->port;
+    memset(packet + 12, 0xd5, 160);
+    sendto(p->fd, packet, sizeof packet, 0, (struct sockaddr *)&p->to, sizeof p->to);
+}
+
+/* The payload type of a packet that has come, -1: none. */
+static int phone_take(struct phone *p)
+{
+    unsigned char packet[2048];
+    ssize_t n = recv(p->fd, packet, sizeof packet, 0);
+    return n >= 12 ? packet[1] & 0x7f : -1;
+}
+
+/* Both send until each has got @p n packets of payload type @p pt (the other's), or, for n 0, a while long.
+ * Gives how many came in all. */
+static void talk(struct phone p[2], const unsigned char pt[2], int n, int got[2])
+{
+    uint64_t until = epc_now_ms() + (n ? BENCH_WAIT_MS : 400);
+    got[0] = got[1] = 0;
+    while (epc_now_ms() < until && (n == 0 || got[0] < n || got[1] < n)) {
+        for (int i = 0; i < 2; i++) {
+            phone_send(&p[i], pt[i]);
+            for (int type; (type = phone_take(&p[i])) >= 0; got[i]++)
+                assert_int_equal(type, pt[i]);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+}
+
+static void codecs(struct epc_cfg_media *cfg)
+{
+    static char opus[] = "opus", wb[] = "AMR-WB", g722[] = "G722", pcma[] = "PCMA", pcmu[] = "PCMU";
+    static char *names[] = {opus, wb, g722, pcma, pcmu};
+    cfg->audio_codecs = names;
+    cfg->n_audio_codecs = EPC_ARRAY_LEN(names);
+    cfg->rtpengine_dscp = 46;
+}
+
+static void wait_caps(struct bench *b, struct epc_gw_caps *caps)
+{
+    uint64_t until = epc_now_ms() + BENCH_WAIT_MS;
+    *caps = (struct epc_gw_caps){0};
+    while (!caps->transcodes && epc_now_ms() < until) {
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        bench_caps(b, caps);
+    }
+}
+
+/* PCMA alone on one side, G.722 alone on the other; then the gate, and what was counted. */
+static void media_are_transcoded_and_gated(void **state)
+{
+    (void)state;
+    struct engine e;
+    struct bench b;
+    struct phone p[2];
+    struct epc_gw_caps caps;
+    int got[2];
+    static const unsigned char pt[2] = {8, 9};
+    engine_start(&e, 90);
+    bench_start_with(&b, (unsigned[]){e.port, 0}, 5000, 0, codecs);
+    wait_caps(&b, &caps);
+    assert_true(caps.transcodes);
+    assert_int_equal(caps.audio_codecs & (1 | 4 | 8 | 16), 1 | 4 | 8 | 16); /* AMR-WB: as it was built */
+    wait_for_calls(&e, 0); /* nothing is left of the probe */
+    bench_ctx(&b, "call@test");
+    phone_open(&p[0], ACCESS_IP);
+    phone_open(&p[1], "127.0.0.9");
+    b.want = phone_sdp(&p[0], ACCESS_IP, "9");
+    bench_offer(&b, EPC_GW_ACCESS, phone_sdp(&p[0], ACCESS_IP, "8"), 1);
+    struct epc_sdp *s = result(&b, 0);
+    assert_int_equal(line(s, 0)->n_codec, 1);
+    assert_int_equal(line(s, 0)->codec[0].pt, 9);
+    phone_aim(&p[1], line(s, 0));
+    epc_sdp_free(s);
+    b.want = phone_sdp(&p[1], "127.0.0.9", "8");
+    bench_answer(&b, phone_sdp(&p[1], "127.0.0.9", "9"), 2);
+    s = result(&b, 1);
+    assert_int_equal(line(s, 0)->codec[0].pt, 8);
+    phone_aim(&p[0], line(s, 0));
+    epc_sdp_free(s);
+    talk(p, pt, 10, got);
+    assert_true(got[0] >= 10 && got[1] >= 10);
+    static const struct {
+        bool to_access, to_core;
+    } gates[] = {{false, true}, {true, false}, {false, false}};
+    for (size_t i = 0; i < EPC_ARRAY_LEN(gates); i++) {
+        int64_t before = bench_count(&b, EPC_C_GW_REPLIES);
+        bench_gate(&b, gates[i].to_access, gates[i].to_core);
+        bench_wait_count(&b, EPC_C_GW_REPLIES, before + 2); /* media and DTMF */
+        talk(p, pt, 0, got); /* what was under way */
+        talk(p, pt, 0, got);
+        assert_true((got[0] > 0) == gates[i].to_access);
+        assert_true((got[1] > 0) == gates[i].to_core);
+    }
+    bench_gate(&b, true, true);
+    talk(p, pt, 5, got);
+    assert_true(got[0] >= 5 && got[1] >= 5);
+    bench_release(&b);
+    bench_wait_no_contexts(&b);
+    assert_true(bench_count(&b, EPC_C_GW_PACKETS_FROM_ACCESS) >= 15);
+    assert_true(bench_count(&b, EPC_C_GW_PACKETS_FROM_CORE) >= 15);
+    assert_int_equal(bench_count(&b, EPC_C_GW_OCTETS_FROM_CORE), 172 * bench_count(&b, EPC_C_GW_PACKETS_FROM_CORE));
+    wait_for_calls(&e, 0);
+    bench_stop(&b);
+    close(p[0].fd);
+    close(p[1].fd);
+    engine_stop(&e);
+}
+
 /* A leftover with this node's name goes, another node's stays. */
 static void leftovers(void **state)
 {
@@ -349,7 +503,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(call_from_the_wic), cmocka_unit_test(call_from_the_core),
         cmocka_unit_test(re_offers),         cmocka_unit_test(no_ports_left),
-        cmocka_unit_test(a_call_taken_away_is_lost), cmocka_unit_test(leftovers),
+        cmocka_unit_test(a_call_taken_away_is_lost), cmocka_unit_test(media_are_transcoded_and_gated),
+        cmocka_unit_test(leftovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
