@@ -41,6 +41,7 @@ struct epc_cause {
     char reason[128];   /**< for the reason phrase and the log; holds no secret */
     const char *spec;   /**< static text: the clause behind it, e.g. "RFC 8898 2.2"; may be NULL */
     unsigned retry_after_s; /**< Retry-After to send, 0 = none */
+    unsigned min_se_s;  /**< Min-SE to send with 422, 0 = none */
 };
 
 /** Fill @p c (NULL allowed: then nothing happens). Any thread. */

@@ -74,7 +74,7 @@ static bool party_set(struct party *p, const sip_addr_t *identity, const sip_con
 
 /* Route set from Record-Route. The caller's side reads the list from the bottom (RFC 3261 12.1.2);
  * there our own two entries come first and are left out. */
-static char **routes_from(const sip_record_route_t *rr, bool reverse, size_t skip)
+char **dialog_routes(const sip_record_route_t *rr, bool reverse, size_t skip)
 {
     size_t n = 0;
     for (const sip_record_route_t *r = rr; r; r = r->r_next)
@@ -105,7 +105,7 @@ bool dialog_from_invite(struct epc_session *s, const sip_t *sip)
         return false;
     caller->cseq = sip->sip_cseq->cs_seq;
     if (!s->originating) {
-        s->core_routes = routes_from(sip->sip_record_route, false, 0);
+        s->core_routes = dialog_routes(sip->sip_record_route, false, 0);
         if (!s->core_routes)
             return false;
     }
@@ -124,7 +124,7 @@ void dialog_from_response(struct epc_session *s, const sip_t *sip, int status)
     if (!party_set(callee, sip->sip_to, sip->sip_contact))
         epc_log(EPC_LOG_ERROR, "session", "event=out-of-memory call=%.128s", s->call_id);
     if (s->originating && sip->sip_record_route) {
-        char **routes = routes_from(sip->sip_record_route, true, 2);
+        char **routes = dialog_routes(sip->sip_record_route, true, 2);
         if (routes) {
             strings_free(s->core_routes);
             s->core_routes = routes;
@@ -147,8 +147,9 @@ void dialog_seen_target(struct epc_session *s, enum epc_leg from, sip_method_t m
 void dialog_seen_request(struct epc_session *s, enum epc_leg from, const sip_t *sip)
 {
     struct party *p = party_at(s, from);
-    if (sip->sip_cseq->cs_seq > p->cseq)
-        p->cseq = sip->sip_cseq->cs_seq;
+    uint32_t cseq = sip->sip_cseq->cs_seq + s->cseq_shift[other_leg(from)];
+    if (cseq > p->cseq)
+        p->cseq = cseq;
     dialog_seen_target(s, from, sip->sip_request->rq_method, sip);
 }
 
@@ -172,6 +173,35 @@ static void send_request(struct epc_session *s, enum epc_leg to, msg_t *msg)
             msg_destroy(msg);
     }
     epc_sip_out_detach(out);
+}
+
+struct epc_sip_out *dialog_send(struct epc_session *s, enum epc_leg to, const char *method, epc_sip_response_fn *fn)
+{
+    struct party *them = party_at(s, to), *us = party_at(s, other_leg(to));
+    struct epc_sip_out *out = NULL;
+    struct epc_sip_dest dest = {.leg = to, .flow_id = s->flow_id};
+    char contact[512];
+    if (!them->target || !them->identity || !us->identity || !us->target)
+        return NULL;
+    snprintf(contact, sizeof contact, "Contact: <%.450s>\r\n", us->target);
+    struct epc_sip_parts parts = {
+        .method = method,
+        .request_uri = them->target,
+        .from = us->identity,
+        .to = them->identity,
+        .call_id = s->call_id,
+        .cseq = us->cseq + 1,
+        .routes = to == EPC_LEG_CORE ? (const char *const *)s->core_routes : NULL,
+        .extra = contact,
+    };
+    msg_t *msg = epc_sip_request(&parts);
+    if (msg && epc_sip_out_send(&out, s->ss->sip, &dest, &msg, fn, s) == EPC_OK) {
+        us->cseq++;
+        s->cseq_shift[to]++;
+    }
+    if (msg)
+        msg_destroy(msg);
+    return out;
 }
 
 void dialog_send_bye(struct epc_session *s, enum epc_leg to, const char *reason)
@@ -203,7 +233,7 @@ void dialog_ack_and_bye(struct epc_session *s, enum epc_leg to, const sip_t *ans
     char *from = epc_sip_value(answer->sip_from);
     char **routes =
         to == EPC_LEG_CORE && caller_leg(s) == EPC_LEG_WIC
-            ? routes_from(answer->sip_record_route, true, 2)
+            ? dialog_routes(answer->sip_record_route, true, 2)
             : NULL;
     /* Inside a dialog the route set is the dialog's, not the answer's (RFC 3261 12.2). */
     const char *const *use = (const char *const *)(s->answered && to == EPC_LEG_CORE ? s->core_routes : routes);

@@ -16,6 +16,7 @@ static void on_end(struct epc_session *s)
     char who[384];
     epc_log(EPC_LOG_INFO, "session", "event=ended %s age_ms=%llu", session_log(s, who),
             (unsigned long long)(epc_now_ms() - s->started_ms));
+    timer_stop(s);
     media_release(s);
     epc_count_add(EPC_C_SESSIONS, -1);
     epc_count(EPC_C_SESSIONS_ENDED);

@@ -210,7 +210,8 @@ static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str
         return;
     }
     s->offering = j->x;
-    const struct epc_gw_ctx_opts gw_opts = {.call_id = s->call_id, .event = on_gateway_event, .arg = s};
+    const struct epc_gw_ctx_opts gw_opts = {.call_id = s->call_id, .event = on_gateway_event, .arg = s,
+                                            .emergency = s->emergency, .priority = s->emergency ? 15 : 0};
     if (!s->gw && epc_gw_ctx_create(&s->gw, s->ss->gw, &gw_opts) != EPC_OK) {
         epc_sdp_free(remote);
         media_rollback(s);

@@ -57,6 +57,8 @@ void epc_sessions_flow_closed(struct epc_sessions *ss, uint64_t flow_id)
 static void registration_gone(struct epc_session *s, void *arg)
 {
     const struct epc_cause *cause = arg;
+    if (s->emergency && !s->held) /* goes on as long as its connection (TS 24.229 5.2.10.1) */
+        return;
     if (!s->held) {
         session_release(s, RELEASE_BOTH, cause, "SIP;cause=480;text=\"Registration ended\"");
         return;
@@ -75,6 +77,7 @@ void epc_sessions_registration_gone(struct epc_sessions *ss, uint64_t flow_id, c
     epc_cause_set(&cause, 480, "TS 24.229 5.2.8", "registration ended: %s", why);
     sessions_of_flow(ss, flow_id, registration_gone, &cause);
     signalling_end(ss, flow_id);
+    loose_flow_gone(ss, flow_id);
 }
 
 /* ---- the other side, meanwhile ------------------------------------------------------------------ */
@@ -156,6 +159,7 @@ void epc_sessions_flow_moved(struct epc_sessions *ss, uint64_t old_flow_id, uint
     if (old_flow_id == new_flow_id)
         return;
     signalling_moved(ss, old_flow_id, new_flow_id);
+    loose_flow_moved(ss, old_flow_id, new_flow_id);
     sessions_of_flow(ss, old_flow_id, moved, &new_flow_id);
 }
 

@@ -337,7 +337,7 @@ bool policy_settle(struct epc_session *s, const struct epc_policy_result *r, str
 {
     char who[384];
     enum epc_policy_phase phase = s->answered ? EPC_PHASE_MODIFY : EPC_PHASE_SETUP;
-    bool go_on = epc_policy_verdict(s->policy_mode, phase, r, cause);
+    bool go_on = epc_policy_verdict(s->policy_mode, phase, r, cause) || s->emergency;
     if (r->outcome == EPC_POLICY_GRANTED) {
         epc_service_info_free(s->told);
         s->told = s->asked;
@@ -360,7 +360,8 @@ bool policy_settle(struct epc_session *s, const struct epc_policy_result *r, str
 bool policy_failed_here(struct epc_session *s, struct epc_cause *cause)
 {
     struct epc_policy_result r = {.outcome = EPC_POLICY_FAILED};
-    return epc_policy_verdict(s->policy_mode, s->answered ? EPC_PHASE_MODIFY : EPC_PHASE_SETUP, &r, cause);
+    return epc_policy_verdict(s->policy_mode, s->answered ? EPC_PHASE_MODIFY : EPC_PHASE_SETUP, &r, cause) ||
+           s->emergency;
 }
 
 /* ---- pushes ----------------------------------------------------------------------------------------------- */

@@ -58,6 +58,8 @@ enum epc_err epc_sessions_create(struct epc_sessions **out, const struct epc_ses
         err = epc_hash_init(&ss->flows, flow_eq);
     if (err == EPC_OK)
         err = epc_hash_init(&ss->signalling, signalling_eq);
+    if (err == EPC_OK)
+        err = epc_hash_init(&ss->loose_flows, loose_eq);
     if (err != EPC_OK) {
         epc_sessions_destroy(ss);
         return err;
@@ -380,11 +382,14 @@ void epc_sessions_destroy(struct epc_sessions *ss)
         signalling_end_all(ss);
     while (ss->loose)
         transfer_end(ss->loose);
+    if (ss->loose_flows.slot)
+        loose_end_all(ss);
     if (ss->flows.slot)
         epc_hash_each(&ss->flows, free_flow, NULL);
     epc_hash_free(&ss->calls);
     epc_hash_free(&ss->flows);
     epc_hash_free(&ss->signalling);
+    epc_hash_free(&ss->loose_flows);
     free(ss);
 }
 

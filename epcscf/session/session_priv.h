@@ -57,6 +57,7 @@ struct epc_sessions {
     struct epc_hash flows;
     struct epc_hash signalling; /* AF signalling sessions, by flow */
     struct transfer *loose; /* transfers outside of any call */
+    struct epc_hash loose_flows; /* dialogs of SUBSCRIBE and REFER, by flow (loose.c) */
     uint64_t next_icid;
 };
 
@@ -112,7 +113,15 @@ struct epc_session {
     uint32_t ice_generation;
     struct epc_addr learned[EPC_SDP_MAX_MEDIA];
     struct epc_timer grace;   /* all media lost: waits for recovery */
+    bool emergency;           /* no refusal and no end of a registration stops it */
     bool freeing;
+
+    /* timer.c, indexed by enum epc_leg */
+    struct epc_timer session_timer;
+    bool self_refresh;        /* neither end has session timers: this node asks */
+    bool updates[2];          /* that party takes UPDATE */
+    struct epc_sip_out *probe[2];
+    uint32_t cseq_shift[2];   /* requests of our own that stand in front of what goes to that leg */
 };
 
 struct transfer {
@@ -131,9 +140,11 @@ struct transfer {
     bool finished;            /* a final response was relayed or made here */
     bool cancelled;
     bool timed_out;           /* timer C fired */
-    char *ppi;                /* P-Preferred-Identity of a WIC's request */
+    bool emergency;
+    bool uac_timer;           /* its sender has session timers */
+    uint32_t session_expires; /* interval in the request as sent; 0: none */
     char *called_party;       /* P-Called-Party-ID of a core request */
-    char *icid;
+    char *icid, *orig_ioi;
     char *answer_text;        /* SDP of its responses as relayed: repeated ones carry it again */
     char *acceptable_sdp;     /* body of a 488: what the policy function would grant */
     struct epc_timer timer_c;
@@ -203,6 +214,8 @@ void transfer_refuse(struct transfer *x, const struct epc_cause *cause);
 void transfer_end(struct transfer *x);
 /** Has this method a meaning only inside a dialog that an INVITE made? */
 bool needs_call(sip_method_t m);
+/** A request outside of a dialog that may pass: takes it over. */
+void initial_request(struct epc_sessions *ss, struct epc_sip_in *in, const struct epc_binding *b);
 void transfer_check_end(struct transfer *x);
 void job_request(struct epc_session *s, struct job *j);
 void job_response(struct epc_session *s, struct job *j);
@@ -218,6 +231,76 @@ enum epc_err cross_access_info(const struct transfer *x, msg_t *msg);
 /** Does this method open a dialog (so that we must stay on its route)? */
 bool opens_dialog(sip_method_t m, const sip_t *sip);
 
+/* ---- identity.c: who a WIC is ---------------------------------------------------------------------------- */
+
+/** What a WIC's message says, read before the header table takes it off. */
+struct claim {
+    char *preferred[2];
+    struct epc_buf services, priority;
+};
+struct identity { /**< what is asserted; uri[1] may be NULL */
+    char *uri[2];
+};
+char *identity_uri(struct epc_str value); /**< canonical addr-spec of a header value; gives, NULL: none */
+void claim_read(struct claim *c, msg_t *msg);
+void claim_free(struct claim *c);
+/** What the WIC prefers if it is registered, else @p called if it is, else the default identity. @p c may
+ *  be NULL. False: out of memory. */
+bool identity_assert(struct identity *id, const struct epc_cfg_calls *cfg, const struct epc_binding *b,
+                     const struct claim *c, const char *called);
+void identity_free(struct identity *id);
+enum epc_err identity_add(msg_t *msg, const struct identity *id);
+enum epc_err identity_hide(const struct epc_binding *b, msg_t *msg);
+/** Is From one of the user's identities, or anonymous? */
+bool identity_from_fits(const struct epc_binding *b, const sip_t *sip);
+/** P-Asserted-Service for a preferred one that is allowed. EPC_EPOLICY: refused, with @p cause. */
+enum epc_err service_assert(struct transfer *x, msg_t *msg, const struct claim *c, struct epc_cause *cause);
+enum epc_err priority_assert(struct transfer *x, msg_t *msg, const struct claim *c, const struct identity *id);
+
+/* ---- charging.c ---------------------------------------------------------------------------------------- */
+
+enum charging_role { CHARGING_REQUEST, CHARGING_RESPONSE };
+char *charging_new_icid(struct epc_sessions *ss);
+void charging_read(struct transfer *x, msg_t *msg);
+enum epc_err charging_add(struct transfer *x, msg_t *msg, enum charging_role role);
+/** Does a response say it: in the 2xx to what begins a dialog or stands alone; with what is known of the
+ *  bearers also in other answers that carry media (TS 24.229 5.2.7.4)? */
+bool charging_told(const struct transfer *x, int status);
+
+/* ---- emergency.c --------------------------------------------------------------------------------------- */
+
+/** Is it an emergency call? @p out: its service URN. */
+bool emergency_urn(const struct epc_sessions *ss, const sip_t *sip, char out[EPC_EMERGENCY_URN_LEN]);
+/** Takes over a WIC's request outside of a dialog if it is one. */
+bool emergency_taken(struct epc_sessions *ss, struct epc_sip_in *in);
+/** To the E-CSCF, by the service's name. */
+enum epc_err emergency_route(struct transfer *x, msg_t *msg);
+/** A call back from the emergency centre (RFC 7090)? */
+void emergency_read_invite(struct epc_session *s, msg_t *msg);
+
+/* ---- timer.c: session timers (RFC 4028) ------------------------------------------------------------------ */
+
+/** EPC_EPOLICY: the interval is too small, @p cause says 422. */
+enum epc_err timer_request(struct transfer *x, msg_t *msg, struct epc_cause *cause);
+void timer_response(struct transfer *x, msg_t *msg, int status);
+void timer_stop(struct epc_session *s);
+
+/* ---- loose.c: requests that belong to no call ------------------------------------------------------------- */
+
+bool loose_eq(const struct epc_hnode *node, const void *key);
+/** Route set beyond us of the dialog that @p in is in, and its icid: borrowed, NULL: not known. */
+char *const *loose_routes(const struct epc_sessions *ss, const struct epc_sip_in *in);
+const char *loose_icid(const struct epc_sessions *ss, const struct epc_sip_in *in);
+/** A response is about to be passed on, unchanged so far. */
+void loose_answered(struct transfer *x, msg_t *msg, int status);
+void loose_flow_gone(struct epc_sessions *ss, uint64_t flow_id);
+void loose_flow_moved(struct epc_sessions *ss, uint64_t from, uint64_t to);
+void loose_end_all(struct epc_sessions *ss);
+/** Do body, Refer-To and Replaces stand where they may? False: @p cause. */
+bool loose_check(struct transfer *x, struct epc_cause *cause);
+/** Takes over an INFO with trickled candidates: ICE ends at the gateway, which takes none. */
+bool loose_trickle(struct epc_sessions *ss, struct epc_sip_in *in);
+
 /* ---- dialog.c: what we know of the dialog, requests in a party's name ------------------------------------ */
 
 bool dialog_from_invite(struct epc_session *s, const sip_t *sip);
@@ -228,6 +311,11 @@ void dialog_seen_request(struct epc_session *s, enum epc_leg from, const sip_t *
 void dialog_seen_target(struct epc_session *s, enum epc_leg from, sip_method_t m, const sip_t *sip);
 /** Is this 2xx/BYE of the confirmed dialog (not of another fork)? */
 bool dialog_is_confirmed(const struct epc_session *s, enum epc_leg from, const sip_t *sip);
+/** Route set beyond us from Record-Route: a NULL-terminated list (gives), NULL: out of memory. */
+char **dialog_routes(const sip_record_route_t *rr, bool reverse, size_t skip);
+/** A request without a body in the other party's name, and whoever comes after it is counted on. NULL:
+ *  not sent. @p fn gets @p s. */
+struct epc_sip_out *dialog_send(struct epc_session *s, enum epc_leg to, const char *method, epc_sip_response_fn *fn);
 void dialog_send_bye(struct epc_session *s, enum epc_leg to, const char *reason);
 /** ACK (and BYE) a 2xx that nobody else will take any more. */
 void dialog_ack_and_bye(struct epc_session *s, enum epc_leg to, const sip_t *answer, uint32_t cseq,

@@ -34,9 +34,9 @@ struct transfer *transfer_new(struct epc_sessions *ss, struct epc_session *s, st
 static void transfer_free(void *obj)
 {
     struct transfer *x = obj;
-    free(x->ppi);
     free(x->called_party);
     free(x->icid);
+    free(x->orig_ioi);
     free(x->answer_text);
     free(x->acceptable_sdp);
     free(x);
@@ -105,6 +105,8 @@ bool transfer_send(struct transfer *x, msg_t **msg)
     struct epc_sip_dest dest = {.leg = other_leg(x->from), .flow_id = x->s ? x->s->flow_id : epc_sip_in_flow(x->in)};
     /* As late as that: the policy function may have told it while the request waited. */
     enum epc_err err = x->from == EPC_LEG_WIC ? cross_access_info(x, *msg) : EPC_OK;
+    if (err == EPC_OK && x->s && x->in_dialog)
+        err = epc_sip_shift_cseq(*msg, x->s->cseq_shift[dest.leg]);
     if (err == EPC_OK)
         err = epc_sip_out_send(&x->out, x->ss->sip, &dest, msg, on_response, x);
     if (err == EPC_OK) {
@@ -161,6 +163,10 @@ static void on_cancel(void *arg, struct epc_sip_in *in, const sip_t *cancel)
 
 static void relay(struct transfer *x, msg_t **msg, int status)
 {
+    /* Its sender knows nothing of requests of our own that stood before it. */
+    int64_t shift = (int64_t)epc_sip_in_sip(x->in)->sip_cseq->cs_seq - (int64_t)sip_object(*msg)->sip_cseq->cs_seq;
+    if (x->s && shift && epc_sip_shift_cseq(*msg, shift) != EPC_OK)
+        epc_log(EPC_LOG_ERROR, "session", "event=cseq-not-restored call=%.128s", x->s->call_id);
     cross_response(x, *msg, status);
     if (status >= 200) {
         x->finished = true;
@@ -209,6 +215,7 @@ static void loose_response(struct transfer *x, int status, msg_t **resp)
         local_failure(x, 500);
         return;
     }
+    loose_answered(x, *resp, status);
     relay(x, resp, status);
     transfer_check_end(x);
 }
@@ -420,7 +427,9 @@ static void ack_ready(struct epc_session *s, struct job *j, const struct epc_cau
         session_release(s, RELEASE_BOTH, &why, reason);
         return;
     }
-    enum epc_err err = epc_sip_send_ack(s->ss->sip, &dest, &j->msg);
+    enum epc_err err = epc_sip_shift_cseq(j->msg, s->cseq_shift[dest.leg]);
+    if (err == EPC_OK)
+        err = epc_sip_send_ack(s->ss->sip, &dest, &j->msg);
     if (err != EPC_OK)
         epc_log(EPC_LOG_WARN, "session", "event=ack-not-sent call=%.128s why=\"%s\"", s->call_id,
                 epc_err_name(err));
@@ -449,194 +458,4 @@ void job_ack(struct epc_session *s, struct job *j)
         return;
     }
     media_negotiate(s, j, ack_ready);
-}
-
-/* ---- entry points ------------------------------------------------------------------------------------------ */
-
-static void refuse(struct epc_sip_in *in, int status, const char *spec, const char *why)
-{
-    struct epc_cause cause;
-    epc_cause_set(&cause, status, spec, "%s", why);
-    epc_sip_in_refuse(in, &cause);
-    epc_sip_in_release(in);
-}
-
-bool needs_call(sip_method_t m)
-{
-    return m == sip_method_invite || m == sip_method_bye || m == sip_method_prack ||
-           m == sip_method_update;
-}
-
-/* Edit and send on, or hand to the call's queue. Takes over @p x. */
-static void pass_on(struct transfer *x, const struct epc_binding *b)
-{
-    struct epc_cause cause = {0};
-    msg_t *msg = epc_sip_in_dup(x->in);
-    if (!msg) {
-        epc_cause_set(&cause, 500, NULL, "out of memory");
-        goto refused;
-    }
-    if (!cross_request(x, msg, b, &cause))
-        goto refused;
-    if (x->s) {
-        session_queue(x->s, JOB_REQUEST, x, msg, 0, x->from);
-        return;
-    }
-    if (epc_sip_sdp(sip_object(msg)).p && epc_sip_remove_sdp(msg) != EPC_OK) {
-        epc_cause_set(&cause, 500, NULL, "body cannot be taken off");
-        goto refused;
-    }
-    transfer_send(x, &msg);
-    if (msg)
-        msg_destroy(msg);
-    return;
-refused:
-    epc_log(EPC_LOG_INFO, "session", "event=request-refused method=%s status=%d why=\"%s\"",
-            epc_sip_in_sip(x->in)->sip_request->rq_method_name, cause.sip_status, cause.reason);
-    if (msg)
-        msg_destroy(msg);
-    struct epc_session *s = x->s;
-    bool initial = x->initial;
-    transfer_refuse(x, &cause);
-    if (s && initial) {
-        call_event(s, CALL_EV_REJECTED);
-        session_check_end(s);
-    }
-}
-
-static void initial_request(struct epc_sessions *ss, struct epc_sip_in *in, const struct epc_binding *b)
-{
-    const sip_t *sip = epc_sip_in_sip(in);
-    struct epc_session *s = NULL;
-    bool invite = sip->sip_request->rq_method == sip_method_invite;
-    if (invite) {
-        s = session_find(ss, epc_sip_in_flow(in), epc_sip_in_leg(in), sip);
-        if (s && s->state != CALL_ENDING) {
-            refuse(in, 482, "RFC 3261 8.2.2.2", "Merged Request");
-            return;
-        }
-        s = session_new(ss, in);
-        if (!s) {
-            refuse(in, 500, NULL, "out of memory");
-            return;
-        }
-    }
-    struct transfer *x = transfer_new(ss, s, in);
-    if (!x) {
-        refuse(in, 500, NULL, "out of memory");
-        if (s) {
-            call_event(s, CALL_EV_REJECTED);
-            session_check_end(s);
-        }
-        return;
-    }
-    x->initial = invite;
-    if (s)
-        s->invite = x;
-    pass_on(x, b);
-}
-
-struct waiting {
-    struct epc_sessions *ss;
-    struct epc_sip_in *in;
-};
-
-static void on_checked(void *arg, enum epc_err err, const struct epc_binding *b,
-                       const struct epc_cause *cause, const char *www_authenticate)
-{
-    struct waiting w = *(struct waiting *)arg;
-    free(arg);
-    if (err == EPC_OK && b) {
-        initial_request(w.ss, w.in, b);
-        return;
-    }
-    char extra[1024];
-    epc_log(EPC_LOG_INFO, "session", "event=request-refused method=%s status=%d why=\"%s\"",
-            epc_sip_in_sip(w.in)->sip_request->rq_method_name, cause->sip_status, cause->reason);
-    snprintf(extra, sizeof extra, "WWW-Authenticate: %s\r\n", www_authenticate);
-    if (*www_authenticate)
-        epc_sip_in_reply(w.in, cause->sip_status, NULL, extra);
-    else
-        epc_sip_in_refuse(w.in, cause);
-    epc_sip_in_release(w.in);
-}
-
-/* Does what the WIC wrote lead to a neighbour of ours? An empty route set takes its Route away. */
-static bool trusted_hop(const struct epc_sessions *ss, const struct epc_session *s, const sip_t *sip)
-{
-    bool own_route = s && s->core_routes;
-    const url_t *next = sip->sip_route && !own_route ? sip->sip_route->r_url : sip->sip_request->rq_url;
-    for (size_t i = 0; next->url_host && i < ss->cfg->sip.n_trusted; i++)
-        if (strcmp(next->url_host, ss->cfg->sip.trusted[i]) == 0)
-            return true;
-    return false;
-}
-
-static void dialog_request(struct epc_sessions *ss, struct epc_sip_in *in)
-{
-    const sip_t *sip = epc_sip_in_sip(in);
-    enum epc_leg from = epc_sip_in_leg(in);
-    struct epc_session *s = session_find(ss, epc_sip_in_flow(in), from, sip);
-    if (s ? s->state == CALL_ENDING : needs_call(sip->sip_request->rq_method)) {
-        refuse(in, 481, "RFC 3261 12.2.2", "Call/Transaction Does Not Exist");
-        return;
-    }
-    /* A dialog that no INVITE made (SUBSCRIBE, REFER), or without a route that we know: where it goes
-     * is the WIC's word only, so it may lead into the core and nowhere else. */
-    bool routed = s && s->core_routes && s->core_routes[0];
-    if (from == EPC_LEG_WIC && !routed && !trusted_hop(ss, s, sip)) {
-        refuse(in, 403, "TS 24.229 5.2.6.3", "route does not lead to the core");
-        return;
-    }
-    struct transfer *x = transfer_new(ss, s, in);
-    if (!x) {
-        refuse(in, 500, NULL, "out of memory");
-        return;
-    }
-    if (s)
-        dialog_seen_request(s, from, sip);
-    pass_on(x, NULL);
-}
-
-void epc_sessions_request(struct epc_sessions *ss, struct epc_sip_in *in)
-{
-    const sip_t *sip = epc_sip_in_sip(in);
-    if (epc_sip_in_leg(in) == EPC_LEG_WIC)
-        signalling_heard(ss, epc_sip_in_flow(in));
-    if (sip->sip_to->a_tag) {
-        dialog_request(ss, in);
-        return;
-    }
-    if (sip->sip_request->rq_method == sip_method_bye || sip->sip_request->rq_method == sip_method_prack) {
-        refuse(in, 481, "RFC 3261 12.2.2", "Call/Transaction Does Not Exist");
-        return;
-    }
-    if (epc_sip_in_leg(in) == EPC_LEG_CORE) {
-        const struct epc_binding *b = epc_reg_by_flow(ss->reg, epc_sip_in_flow(in));
-        if (!b || b->over)
-            refuse(in, 480, "TS 24.229 5.2.6.4", "user is not registered here");
-        else if (signalling_lost(ss, b->flow_id))
-            refuse(in, 500, "TS 24.229 5.2.6.4.3", "signalling path of the user is lost");
-        else
-            initial_request(ss, in, b);
-        return;
-    }
-    struct waiting *w = malloc(sizeof *w);
-    if (!w) {
-        refuse(in, 500, NULL, "out of memory");
-        return;
-    }
-    *w = (struct waiting){ss, in};
-    epc_reg_check(ss->reg, in, on_checked, w);
-}
-
-void epc_sessions_ack(struct epc_sessions *ss, enum epc_leg from, uint64_t flow_id, msg_t *msg)
-{
-    struct epc_session *s = session_find(ss, flow_id, from, sip_object(msg));
-    if (!s) {
-        epc_count(from == EPC_LEG_WIC ? EPC_C_SIP_WIC_STRAY : EPC_C_SIP_CORE_STRAY);
-        msg_destroy(msg);
-        return;
-    }
-    session_queue(s, JOB_ACK, NULL, msg, 0, from);
 }

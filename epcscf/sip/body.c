@@ -207,6 +207,12 @@ enum epc_err epc_sip_set_sdp(msg_t *msg, struct epc_str sdp)
     return replace_payload(msg, sdp.p, sdp.n);
 }
 
+bool epc_sip_sdp_encoded(const sip_t *sip)
+{
+    char delim[80];
+    return payload_of(sip).n && is_encoded(sip) && (is_plain_sdp(sip) || delimiter(sip, delim, sizeof delim));
+}
+
 static enum epc_err remove_all(msg_t *msg)
 {
     static const char *const entity[] = {"Content-Type", "Content-Encoding", "Content-Language",
@@ -214,6 +220,14 @@ static enum epc_err remove_all(msg_t *msg)
     for (size_t i = 0; i < EPC_ARRAY_LEN(entity); i++)
         epc_sip_remove(msg, entity[i]);
     return replace_payload(msg, NULL, 0);
+}
+
+enum epc_err epc_sip_set_body(msg_t *msg, const char *type, struct epc_str body)
+{
+    enum epc_err err = remove_all(msg);
+    if (err == EPC_OK)
+        err = epc_sip_add(msg, "Content-Type", "%s", type);
+    return err == EPC_OK ? replace_payload(msg, body.p, body.n) : err;
 }
 
 enum epc_err epc_sip_remove_sdp(msg_t *msg)

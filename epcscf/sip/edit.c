@@ -143,11 +143,6 @@ struct epc_str epc_sip_get(msg_t *msg, const char *name, unsigned i)
     return epc_str_c(value_text(msg_home(msg), h));
 }
 
-struct epc_str epc_sip_in_get(const struct epc_sip_in *in, const char *name, unsigned i)
-{
-    return in->req ? epc_sip_get(in->req, name, i) : EPC_STR_NULL;
-}
-
 enum epc_err epc_sip_set_routes(msg_t *msg, const char *const *routes)
 {
     sip_t *sip = epc_sip_of(msg);
@@ -167,6 +162,35 @@ enum epc_err epc_sip_set_routes(msg_t *msg, const char *const *routes)
     epc_sip_remove(msg, "Route");
     if (first && msg_header_insert(msg, epc_pub(sip), epc_hdr(first)) < 0)
         return EPC_ENOMEM;
+    return EPC_OK;
+}
+
+enum epc_err epc_sip_set_request_uri(msg_t *msg, const char *uri)
+{
+    sip_request_t *rq = epc_sip_of(msg)->sip_request;
+    url_t *u = rq && !has_line_end(uri, strlen(uri)) ? url_hdup(msg_home(msg), (const url_t *)(const void *)uri) : NULL;
+    if (!u || u->url_type == url_invalid)
+        return EPC_EPROTO;
+    *rq->rq_url = *u;
+    msg_fragment_clear(rq->rq_common);
+    return EPC_OK;
+}
+
+enum epc_err epc_sip_shift_cseq(msg_t *msg, int64_t by)
+{
+    sip_t *sip = epc_sip_of(msg);
+    int64_t cseq = sip->sip_cseq ? (int64_t)sip->sip_cseq->cs_seq + by : -1;
+    int64_t rack = sip->sip_rack ? (int64_t)sip->sip_rack->ra_cseq + by : 0;
+    if (cseq < 0 || rack < 0 || cseq > UINT32_MAX || rack > UINT32_MAX)
+        return EPC_EINVAL;
+    if (by == 0)
+        return EPC_OK;
+    sip->sip_cseq->cs_seq = (uint32_t)cseq;
+    msg_fragment_clear(sip->sip_cseq->cs_common);
+    if (sip->sip_rack) {
+        sip->sip_rack->ra_cseq = (uint32_t)rack;
+        msg_fragment_clear_chain(epc_hdr(sip->sip_rack));
+    }
     return EPC_OK;
 }
 

@@ -153,6 +153,11 @@ msg_t *epc_sip_in_dup(const struct epc_sip_in *in)
     return in->req ? msg_dup(in->req) : NULL;
 }
 
+struct epc_str epc_sip_in_get(const struct epc_sip_in *in, const char *name, unsigned i)
+{
+    return in->req ? epc_sip_get(in->req, name, i) : EPC_STR_NULL;
+}
+
 int epc_sip_in_final_status(const struct epc_sip_in *in)
 {
     return in->final;
@@ -230,7 +235,11 @@ static msg_t *make_answer(struct epc_sip_in *in, int status, const char *phrase,
     return resp;
 }
 
-static void reply(struct epc_sip_in *in, int status, const char *phrase, const char *extra, const char *sdp)
+struct body {
+    const char *type, *text;
+};
+
+static void reply(struct epc_sip_in *in, int status, const char *phrase, const char *extra, const struct body *body)
 {
     EPC_ASSERT_OWNER(in->s->sh);
     if (status < 100 || status > 699 || !may_send(in, status))
@@ -238,8 +247,10 @@ static void reply(struct epc_sip_in *in, int status, const char *phrase, const c
     msg_t *resp = make_answer(in, status, phrase, extra);
     if (!resp)
         return;
-    if (sdp && epc_sip_set_sdp(resp, epc_str_c(sdp)) != EPC_OK) /* the refusal counts, not its hint */
+    if (body && epc_sip_set_body(resp, body->type, epc_str_c(body->text)) != EPC_OK) /* the refusal counts */
         epc_log(EPC_LOG_ERROR, "sip", "event=answer-body-dropped status=%d", status);
+    if (status >= 300 && in->response_source && epc_sip_add(resp, "Response-Source", "fe=%s", in->response_source) != EPC_OK)
+        epc_log(EPC_LOG_ERROR, "sip", "event=header-not-added status=%d why=response-source", status);
     respond(in, resp, status);
 }
 
@@ -248,15 +259,20 @@ void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, con
     reply(in, status, phrase, extra, NULL);
 }
 
-static void refuse(struct epc_sip_in *in, const struct epc_cause *cause, const char *warning, const char *sdp)
+static void refuse(struct epc_sip_in *in, const struct epc_cause *cause, const char *lines, const struct body *body)
 {
-    char extra[256] = "";
+    char extra[512] = "";
     int status = cause->sip_status >= 300 && cause->sip_status <= 699 ? cause->sip_status : 500;
     if (cause->retry_after_s)
         snprintf(extra, sizeof extra, "Retry-After: %u\r\n", cause->retry_after_s);
     size_t n = strlen(extra);
-    if (warning)
-        snprintf(extra + n, sizeof extra - n, "Warning: %s\r\n", warning);
+    if (status == 422 && cause->min_se_s)
+        snprintf(extra + n, sizeof extra - n, "Min-SE: %u\r\n", cause->min_se_s);
+    if (status == 415)
+        snprintf(extra, sizeof extra, "Accept-Encoding: identity\r\n");
+    n = strlen(extra);
+    if (lines)
+        snprintf(extra + n, sizeof extra - n, "%s", lines);
     epc_log(EPC_LOG_INFO, "sip", "event=refused leg=%s method=%s status=%d reason=\"%s\" spec=\"%s\"",
             in->leg == EPC_LEG_WIC ? "wic" : "core", in->method, status, cause->reason,
             cause->spec ? cause->spec : "");
@@ -264,7 +280,7 @@ static void refuse(struct epc_sip_in *in, const struct epc_cause *cause, const c
     char phrase[sizeof cause->reason];
     snprintf(phrase, sizeof phrase, "%s", cause->reason);
     phrase[strcspn(phrase, "\r\n")] = 0;
-    reply(in, status, phrase[0] ? phrase : NULL, extra, sdp);
+    reply(in, status, phrase[0] ? phrase : NULL, extra, body);
 }
 
 void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause)
@@ -275,7 +291,25 @@ void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause)
 void epc_sip_in_refuse_sdp(struct epc_sip_in *in, const struct epc_cause *cause, const char *warning,
                            const char *sdp)
 {
-    refuse(in, cause, warning, sdp);
+    char line[256];
+    snprintf(line, sizeof line, "Warning: %s\r\n", warning);
+    refuse(in, cause, line, &(struct body){"application/sdp", sdp});
+}
+
+void epc_sip_in_refuse_body(struct epc_sip_in *in, const struct epc_cause *cause, const char *extra,
+                            const char *content_type, const char *body)
+{
+    refuse(in, cause, extra, &(struct body){content_type, body});
+}
+
+void epc_sip_in_response_source(struct epc_sip_in *in, const char *fe)
+{
+    in->response_source = fe;
+}
+
+bool epc_sip_in_routed(const struct epc_sip_in *in)
+{
+    return in->routed;
 }
 
 void epc_sip_in_forward(struct epc_sip_in *in, msg_t **resp)

@@ -85,6 +85,14 @@ void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause);
 /** The same with Warning: @p warning and a body of application/sdp (RFC 3261 21.4.26). */
 void epc_sip_in_refuse_sdp(struct epc_sip_in *in, const struct epc_cause *cause, const char *warning,
                            const char *sdp);
+/** The same with further header lines (NULL: none) and a body of any kind. */
+void epc_sip_in_refuse_body(struct epc_sip_in *in, const struct epc_cause *cause, const char *extra,
+                            const char *content_type, const char *body);
+/** Failures that the rooms above make themselves for this request carry Response-Source with @p fe, e.g.
+ *  "<urn:3gpp:fe:p-cscf.term>" (TS 24.229 7.2.17); static text, NULL: none. */
+void epc_sip_in_response_source(struct epc_sip_in *in, const char *fe);
+/** Did its Route begin with an entry of ours, with the token of its flow? */
+bool epc_sip_in_routed(const struct epc_sip_in *in);
 /** Pass a response on; takes *resp (nulled), whose top Via must be the one of @p in already (as
  *  epc_sip_out's callback gives it). May be called again for repeated or forked 2xx. */
 void epc_sip_in_forward(struct epc_sip_in *in, msg_t **resp);
@@ -150,6 +158,11 @@ enum epc_err epc_sip_token_flow(const struct epc_sip *s, const url_t *uri, uint6
 /** Replace all Route headers: @p routes is a NULL-terminated list of URIs in order. */
 enum epc_err epc_sip_set_routes(msg_t *msg, const char *const *routes);
 
+/** Put @p uri in the Request-URI's place. EPC_EPROTO: it does not parse. */
+enum epc_err epc_sip_set_request_uri(msg_t *msg, const char *uri) EPC_MUST_CHECK;
+/** Another number in CSeq, and in the CSeq part of RAck the same difference. */
+enum epc_err epc_sip_shift_cseq(msg_t *msg, int64_t by) EPC_MUST_CHECK;
+
 /** Add "Name: value" (appended; @p value borrowed). */
 enum epc_err epc_sip_add(msg_t *msg, const char *name, const char *fmt, ...) EPC_PRINTF(3, 4);
 /** Remove all header fields of that name, known or unknown to sofia. Returns how many. */
@@ -167,6 +180,10 @@ struct epc_str epc_sip_in_get(const struct epc_sip_in *in, const char *name, uns
 struct epc_str epc_sip_sdp(const sip_t *sip);
 /** Put @p sdp in place of the SDP body (only that part of a multipart), fix Content-Length. */
 enum epc_err epc_sip_set_sdp(msg_t *msg, struct epc_str sdp);
+/** An SDP body, or one that may hold SDP, in an encoding that hides it from us (RFC 3261 21.4.13)? */
+bool epc_sip_sdp_encoded(const sip_t *sip);
+/** Put @p body of @p type in place of the whole body. */
+enum epc_err epc_sip_set_body(msg_t *msg, const char *type, struct epc_str body) EPC_MUST_CHECK;
 /** Drop the body or its SDP part. */
 enum epc_err epc_sip_remove_sdp(msg_t *msg);
 

@@ -69,6 +69,8 @@ struct epc_sip_in {
     bool released;
     bool wait_ack; /**< WIC leg, INVITE with a non-2xx final */
     bool over;     /**< about to be freed */
+    bool routed;   /**< our own Route stood on top */
+    const char *response_source; /**< static; NULL: none */
     char *last;    /**< WIC leg: newest response as sent */
     size_t last_n;
     void (*cancel_fn)(void *arg, struct epc_sip_in *in, const sip_t *cancel);

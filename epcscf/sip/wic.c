@@ -148,6 +148,7 @@ static void take_request(struct epc_sip *s, struct epc_flow *flow, msg_t *msg)
         epc_sip_in_release(in);
         return;
     }
+    in->routed = err == EPC_OK;
     if (in->invite)
         epc_sip_in_reply(in, 100, NULL, NULL);
     s->h->request(s->arg, in);

@@ -153,6 +153,7 @@ void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, con
 
 void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause)
 {
+    in->min_se = cause->min_se_s;
     epc_sip_in_reply(in, cause->sip_status, cause->reason, NULL);
 }
 
@@ -168,6 +169,30 @@ void epc_sip_in_forward(struct epc_sip_in *in, msg_t **resp)
 {
     record(in, sip_object(*resp)->sip_status->st_status, *resp);
     *resp = NULL;
+}
+
+void epc_sip_in_refuse_body(struct epc_sip_in *in, const struct epc_cause *cause, const char *extra,
+                            const char *content_type, const char *body)
+{
+    (void)extra;
+    (void)content_type;
+    in->refusal_sdp = strdup(body);
+    epc_sip_in_refuse(in, cause);
+}
+
+void epc_sip_in_response_source(struct epc_sip_in *in, const char *fe)
+{
+    in->response_source = fe;
+}
+
+bool epc_sip_in_routed(const struct epc_sip_in *in)
+{
+    return in->routed;
+}
+
+struct epc_str epc_sip_in_get(const struct epc_sip_in *in, const char *name, unsigned i)
+{
+    return epc_sip_get(in->msg, name, i);
 }
 
 int epc_sip_in_final_status(const struct epc_sip_in *in)

@@ -17,6 +17,9 @@ struct epc_sip_in {
     int status[SEAM_MAX];
     msg_t *answer[SEAM_MAX]; /* NULL where it was made here by reply or refuse */
     char *refusal_warning, *refusal_sdp;
+    unsigned min_se;
+    bool routed;
+    const char *response_source;
     void (*cancel_fn)(void *arg, struct epc_sip_in *in, const sip_t *cancel);
     void *cancel_arg;
 };

@@ -107,6 +107,7 @@ static void originating_facts(void **state)
 static void emergency_urn(void **state)
 {
     (void)state;
+    cfg.calls.ecscf = (char *)"sip:127.0.0.9:5060";
     char text[8192];
     snprintf(text, sizeof text,
              "INVITE urn:service:sos.police SIP/2.0\r\nVia: SIP/2.0/WSS x.invalid;branch=z9hG4bKe\r\n"
