@@ -33,7 +33,7 @@ static enum epc_err assert_caller(struct transfer *x, msg_t *msg, const struct e
                                   struct epc_cause *cause)
 {
     struct identity id;
-    if (x->ss->cfg->calls.strict_identity && !identity_from_fits(b, sip_object(msg))) {
+    if (x->ss->cfg->calls.strict_identity && !x->emergency && !identity_from_fits(b, sip_object(msg))) {
         epc_cause_set(cause, 403, "TS 24.229 5.2.6.3.3", "From is none of the user's identities");
         return EPC_EPOLICY;
     }

@@ -235,7 +235,7 @@ enum epc_err service_assert(struct transfer *x, msg_t *msg, const struct claim *
     }
     epc_count(EPC_C_SESSION_SERVICES_REFUSED);
     epc_log(EPC_LOG_INFO, "session", "event=service-not-allowed services=\"%.200s\"", c->services.p);
-    if (!cfg->strict_services)
+    if (!cfg->strict_services || x->emergency)
         return EPC_OK;
     epc_cause_set(cause, 403, "TS 24.229 5.2.6.3.3", "service is not allowed");
     return EPC_EPOLICY;

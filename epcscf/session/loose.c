@@ -211,15 +211,15 @@ void loose_answered(struct transfer *x, msg_t *msg, int status)
 
 /* ---- what a request must look like -------------------------------------------------------------------- */
 
-/* One Refer-To (RFC 3515 2.4.1), to a place that the other side can reach: a WIC's own Contact
+/* Refer-To (RFC 3515 2.4.1; that there is one at most, sip/ has seen to), to a place that the other side can reach: a WIC's own Contact
  * (RFC 7118 5.1) leads nowhere in the network. */
 static bool refer_ok(const struct transfer *x, struct epc_cause *cause)
 {
     char *text = NULL;
     struct epc_str to = epc_sip_in_get(x->in, "Refer-To", 0);
     su_home_t home[1] = {SU_HOME_INIT(home)};
-    if (!to.p || epc_sip_in_get(x->in, "Refer-To", 1).p) {
-        epc_cause_set(cause, 400, "RFC 3515 2.4.2", "%s", to.p ? "Several Refer-To" : "Missing Refer-To");
+    if (!to.p) {
+        epc_cause_set(cause, 400, "RFC 3515 2.4.2", "Missing Refer-To");
         return false;
     }
     const char *open = memchr(to.p, '<', to.n);
@@ -241,12 +241,12 @@ static bool refer_ok(const struct transfer *x, struct epc_cause *cause)
     return cause->sip_status == 0;
 }
 
-/* RFC 3891 3: once, and in INVITE alone. */
+/* RFC 3891 3: in INVITE alone, and without Join. */
 static bool replaces_ok(const struct transfer *x, struct epc_cause *cause)
 {
     if (!epc_sip_in_get(x->in, "Replaces", 0).p)
         return true;
-    if (x->method == sip_method_invite && !epc_sip_in_get(x->in, "Replaces", 1).p && !epc_sip_in_get(x->in, "Join", 0).p)
+    if (x->method == sip_method_invite && !epc_sip_in_get(x->in, "Join", 0).p)
         return true;
     epc_cause_set(cause, 400, "RFC 3891 3", "Replaces out of place");
     return false;

@@ -75,6 +75,16 @@ bool seams_fire_timer(void)
     return true;
 }
 
+uint64_t seam_timer_after(const char *which)
+{
+    uint64_t longest = 0;
+    (void)which;
+    for (int i = 0; i < SEAM_MAX; i++)
+        if (timers[i] && timers[i]->_at_ms != 185000 && timers[i]->_at_ms > longest)
+            longest = timers[i]->_at_ms;
+    return longest;
+}
+
 /* ---- sip: transactions ------------------------------------------------------------------------------ */
 
 struct epc_sip_in *seam_in(enum epc_leg leg, uint64_t flow, const char *text)
@@ -307,7 +317,7 @@ void seam_over(struct epc_sip_out *out)
 
 /* ---- registration ---------------------------------------------------------------------------------------- */
 
-static const char *const impus[] = {"sip:alice@ims.test", "tel:+15550001"};
+static const char *const impus[] = {"sip:alice@ims.test", "tel:+15550001", "sip:+15550001@ims.test;user=phone"};
 static const char *const service_route[] = {"sip:orig@127.0.0.2:4060;lr", NULL};
 static const char *const no_route[] = {NULL};
 static struct epc_binding binding = {.impi = "alice@ims.test", .impus = impus, .n_impus = 2};
@@ -318,6 +328,8 @@ const struct epc_binding *epc_reg_by_flow(struct epc_reg *r, uint64_t flow_id)
     binding.flow_id = flow_id;
     binding.anonymous = seam.anonymous;
     binding.over = seam.over;
+    binding.n_impus = seam.phone ? 3 : 2;
+    binding.charging_functions = seam.charging_functions;
     binding.service_route = seam.no_service_route ? no_route : service_route;
     return seam.registered ? &binding : NULL;
 }
@@ -327,6 +339,8 @@ void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn 
     struct epc_cause cause = {0};
     const struct epc_binding *b = epc_reg_by_flow(r, in->flow);
     epc_cause_set(&cause, 403, NULL, "not registered");
+    if (seam.token_refused)
+        b = NULL;
     done(arg, b ? EPC_OK : EPC_EAUTH, b, &cause, "");
 }
 
@@ -373,6 +387,7 @@ enum epc_err epc_gw_ctx_create(struct epc_gw_ctx **out, struct epc_gw *g, const 
     struct epc_gw_ctx *c = calloc(1, sizeof *c);
     c->event = o->event;
     c->event_arg = o->arg;
+    c->emergency = o->emergency;
     seam.gw[seam.n_gw++] = c;
     *out = c;
     return EPC_OK;

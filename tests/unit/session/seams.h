@@ -36,7 +36,7 @@ struct epc_gw_ctx {
     void *event_arg;
     epc_gw_done_fn *done;
     void *arg;
-    bool is_answer, released;
+    bool is_answer, released, emergency;
     enum epc_gw_side from, offerer;
     struct epc_sdp *remote;
 };
@@ -67,6 +67,9 @@ struct seams {
     const char *ue;               /* address of the WIC; NULL: the usual one */
     uint64_t gone_flow;           /* epc_wss_flow() has nothing for it */
     uint64_t moved_from, moved_to; /* what epc_sip_flow_now() says */
+    const char *charging_functions;
+    bool phone;                   /* the user has a SIP URI of its number, too */
+    bool token_refused;           /* epc_reg_check() says no */
     bool registered, no_service_route, out_fails, anonymous, over;
 };
 extern struct seams seam;
@@ -77,6 +80,8 @@ void seams_reset(void);
 void seams_turn(void);
 /** Let the timer that is due next fire. */
 bool seams_fire_timer(void);
+/** After how many ms the session timer (the only one of minutes) is due; 0: none. */
+uint64_t seam_timer_after(const char *which);
 struct epc_sip_in *seam_in(enum epc_leg leg, uint64_t flow, const char *text);
 void seam_in_free(struct epc_sip_in *in);
 void seam_cancel(struct epc_sip_in *in);
