@@ -16,6 +16,7 @@
 struct h248_client;
 
 enum { H248_MG_ANY = 0 };      /* gateways have numbers from 1 on, for the life of the process */
+#define H248_CONTEXT_ALL UINT32_C(0xffffffff) /* H.248.1 Annex A */
 enum { H248_MG_NAME_LEN = 64 }; /* of a gateway's MID as text, NUL included */
 
 /* ---- the hub ------------------------------------------------------------------------------------ */
@@ -29,7 +30,7 @@ struct h248_client_ops {
     /** A Notify on a context that this client created. @p cmd borrowed.
      *  @return 0: accepted, else the H.248 error code that answers it (430: no such termination) */
     unsigned (*notify)(void *arg, unsigned mg, uint32_t context, const struct epc_h248_command *cmd);
-    /** Terminations of one context (or, with EPC_H248_CTX_ALL, of all of this client's contexts there)
+    /** Terminations of one context (or, with H248_CONTEXT_ALL, of all of this client's contexts there)
      *  change service: @p cmd is the ServiceChange, its termination may hold wildcards. Borrowed. */
     void (*service_change)(void *arg, unsigned mg, uint32_t context, const struct epc_h248_command *cmd);
     /** The gateway no longer has this context (audit after a reconnection). Nothing is to be subtracted. */
