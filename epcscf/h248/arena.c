@@ -1,0 +1,48 @@
+/* Bump allocator: a message is many small arrays with one lifetime. */
+#include "h248/h248_priv.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_OCTETS = 4096 };
+
+struct h248_chunk {
+    struct h248_chunk *next;
+    size_t used, size;
+    alignas(max_align_t) char mem[];
+};
+
+void *h248_arena_get(struct h248_arena *a, size_t n, size_t size)
+{
+    if (n == 0 || size == 0 || n > SIZE_MAX / 2 / size)
+        return NULL;
+    size_t need = (n * size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+    struct h248_chunk *c = a->head;
+    if (!c || c->size - c->used < need) {
+        size_t room = need > CHUNK_OCTETS ? need : CHUNK_OCTETS;
+        c = malloc(sizeof *c + room);
+        if (!c)
+            return NULL;
+        c->next = a->head;
+        c->used = 0;
+        c->size = room;
+        a->head = c;
+    }
+    void *p = c->mem + c->used;
+    c->used += need;
+    memset(p, 0, need);
+    return p;
+}
+
+void h248_arena_free(struct h248_arena *a)
+{
+    if (!a)
+        return;
+    for (struct h248_chunk *c = a->head; c;) {
+        struct h248_chunk *next = c->next;
+        free(c);
+        c = next;
+    }
+    free(a);
+}
