@@ -35,7 +35,7 @@ struct bench {
     } done[BENCH_MAX];
     int n_events;
     struct epc_gw_event event[BENCH_MAX];
-    bool release_in_done, release_in_event;
+    _Atomic bool release_in_done, release_in_event; /* set by the test, read by the shard */
     struct epc_gw_view view; /* as the newest callback saw it */
     struct epc_gw_ctx *ctx;
     struct bench_waiter waiter[256];

@@ -160,10 +160,10 @@ static void calls_of_a_silent_one_are_lost(void **state)
     struct peer p;
     peer_open(&p);
     bench_start_with(&b, (unsigned[]){p.port, 0}, 400, 0, soon_lost);
+    b.release_in_event = true;
     set_up_call(&b, &p);
     char id[64];
     snprintf(id, sizeof id, "%s", b.view.context);
-    b.release_in_event = true;
     bench_wait_events(&b, 1);
     assert_int_equal(b.event[0].kind, EPC_GW_EV_LOST);
     bench_wait_no_contexts(&b);

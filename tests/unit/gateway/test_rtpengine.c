@@ -302,13 +302,13 @@ static void a_call_taken_away_is_lost(void **state)
     engine_start(&e, 90);
     open_call(&b, &e);
     set_up(&b);
+    b.release_in_event = true;
     json_t *list = ask(&e, "{\"command\":\"list\"}");
     char text[256];
     snprintf(text, sizeof text, "{\"command\":\"delete\",\"delete-delay\":0,\"call-id\":\"%s\"}",
              json_string_value(json_array_get(json_object_get(list, "calls"), 0)));
     json_decref(ask(&e, text));
     json_decref(list);
-    b.release_in_event = true;
     bench_wait_events(&b, 1);
     assert_int_equal(b.event[0].kind, EPC_GW_EV_LOST);
     bench_stop(&b);
