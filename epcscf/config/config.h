@@ -185,6 +185,10 @@ struct epc_cfg_iq {
 enum epc_trickle { EPC_TRICKLE_REFUSE, EPC_TRICKLE_ABSORB };
 /** Calls that neither end refreshes although calls.session_expires_s asks for it (RFC 4028). */
 enum epc_unrefreshed { EPC_UNREFRESHED_KEEP, EPC_UNREFRESHED_REFRESH, EPC_UNREFRESHED_RELEASE };
+/** Media before the answer, where no P-Early-Media says what may pass. */
+enum epc_early_media { EPC_EARLY_MEDIA_OPEN, EPC_EARLY_MEDIA_CLOSED };
+/** A core's preconditions. */
+enum epc_preconditions { EPC_PRECONDITIONS_ACT, EPC_PRECONDITIONS_REFUSE };
 struct epc_cfg_calls {
     bool strict_identity;         /**< From of a WIC must be one of its identities, else 403 */
     bool strict_routes;           /**< a WIC's Route that is not the known one: 400, 403 in a dialog */
@@ -200,6 +204,10 @@ struct epc_cfg_calls {
     uint32_t min_se_s;            /**< smallest session interval taken; 0: any */
     uint32_t session_expires_s;   /**< largest interval, and asked for where nobody else does; 0: none */
     enum epc_unrefreshed unrefreshed;
+    enum epc_early_media early_media;
+    bool early_media_supported;   /**< WICs' INVITEs say P-Early-Media: supported */
+    bool reliable_for_wic;        /**< RFC 3262 is done here for WICs that do not know it */
+    enum epc_preconditions preconditions;
     char *ecscf;                  /**< SIP URI with a literal address; NULL: emergency calls are not taken */
     char **emergency_numbers;     /**< "112" or "110=urn:service:sos.police" */
     size_t n_emergency_numbers;

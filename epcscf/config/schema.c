@@ -14,7 +14,8 @@ _Static_assert(sizeof(enum epc_log_level) == sizeof(int) && sizeof(enum epc_poli
                    sizeof(enum epc_gateway_kind) == sizeof(int) && sizeof(enum epc_h248_stop) == sizeof(int) &&
                    sizeof(enum epc_core_transport) == sizeof(int) &&
                    sizeof(enum epc_token_replay) == sizeof(int) && sizeof(enum epc_trickle) == sizeof(int) &&
-                   sizeof(enum epc_unrefreshed) == sizeof(int),
+                   sizeof(enum epc_unrefreshed) == sizeof(int) &&
+                   sizeof(enum epc_early_media) == sizeof(int) && sizeof(enum epc_preconditions) == sizeof(int),
                "CFG_ENUM writes an int");
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
@@ -37,6 +38,8 @@ static const int media_type_bits[] = {1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 
 static const char *const bundles[] = {"refuse", "merge", "split", NULL};
 static const char *const trickles[] = {"refuse", "absorb", NULL};
 static const char *const unrefreshed[] = {"keep", "refresh", "release", NULL};
+static const char *const early_medias[] = {"open", "closed", NULL};
+static const char *const preconditions[] = {"act", "refuse", NULL};
 static const char *const charging_infos[] = {"off", "eps", NULL};
 static const char *const webrtc_avps[] = {"off", "negotiated", "on", NULL};
 
@@ -427,6 +430,16 @@ static const struct cfg_key main_keys[] = {
      .help = "calls without a session timer, because neither end has it, although `calls.session_expires_s` asks "
              "for one: `keep` them, ask both ends from here whether they are there (`refresh`), or `release` them "
              "after that time"},
+    {"calls.early_media", CFG_ENUM, AT(calls.early_media), .names = early_medias, .def = "open",
+     .help = "media before a call is answered, where no `P-Early-Media` of the core's says what may pass"},
+    {"calls.early_media_supported", CFG_BOOL, AT(calls.early_media_supported), .def = "true",
+     .help = "calls from browsers say `P-Early-Media: supported` to the core"},
+    {"calls.reliable_for_wic", CFG_BOOL, AT(calls.reliable_for_wic), .def = "true",
+     .help = "reliable provisional responses and their PRACK (RFC 3262) are done here for browsers that do not know "
+             "them"},
+    {"calls.preconditions", CFG_ENUM, AT(calls.preconditions), .names = preconditions, .def = "act",
+     .help = "the core's preconditions (RFC 3312): `act` for the browser, which has none, or `refuse` what requires "
+             "them with 420"},
     {"calls.ecscf", CFG_SIP_URI, AT(calls.ecscf), .def_note = "none",
      .help = "where emergency calls go: a `sip:` URI with a literal address; without it they get 380 and are to be "
              "made in another way"},

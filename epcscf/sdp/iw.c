@@ -318,6 +318,20 @@ enum epc_err epc_iw_answer_out(struct epc_iw *w, const struct epc_sdp *local, st
     return send_with(w, w->pending.offerer, local, out, cause);
 }
 
+enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_buf *out, struct epc_cause *cause)
+{
+    struct iw_exchange *x = &w->pending;
+    if (!w->have_pending || !x->offer_unchanged || x->offerer != EPC_SDP_CORE || x->recv[EPC_SDP_WIC] ||
+        x->sent[EPC_SDP_WIC] || !w->committed.recv[EPC_SDP_WIC] || !w->committed.sent[EPC_SDP_WIC])
+        return EPC_EINVAL;
+    enum epc_err err = epc_sdp_dup(w->committed.recv[EPC_SDP_WIC], &x->recv[EPC_SDP_WIC]);
+    if (err == EPC_OK)
+        err = epc_sdp_dup(w->committed.sent[EPC_SDP_WIC], &x->sent[EPC_SDP_WIC]);
+    if (err == EPC_OK)
+        err = iw_remote(w, x, EPC_SDP_WIC, &x->remote[EPC_SDP_WIC], cause);
+    return err == EPC_OK ? send_with(w, EPC_SDP_CORE, NULL, out, cause) : err;
+}
+
 /* ---- end of an exchange -------------------------------------------------------------------------------------- */
 
 void epc_iw_commit(struct epc_iw *w)
@@ -344,6 +358,18 @@ void epc_iw_rollback(struct epc_iw *w)
 {
     exchange_free(&w->pending);
     w->have_pending = false;
+}
+
+enum epc_err epc_iw_reopen(struct epc_iw *w)
+{
+    if (!w->have_committed || w->have_pending)
+        return EPC_EINVAL;
+    w->pending = w->committed;
+    w->pending.offer_unchanged = false;
+    w->committed = (struct iw_exchange){0};
+    w->have_pending = true;
+    w->have_committed = false;
+    return EPC_OK;
 }
 
 /* ---- views ------------------------------------------------------------------------------------------------------ */

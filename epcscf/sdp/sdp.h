@@ -140,10 +140,16 @@ enum epc_err epc_iw_answer(struct epc_iw *w, struct epc_str sdp, struct epc_sdp 
 /** The answer for the offerer's leg; @p local from the gateway for that leg, NULL = as last time. */
 enum epc_err epc_iw_answer_out(struct epc_iw *w, const struct epc_sdp *local, struct epc_buf *out,
                                struct epc_cause *cause) EPC_MUST_CHECK;
+/** The answer to a pending, unchanged offer of the core's in the WIC's name, from what the WIC said last.
+ *  The exchange is then to be rolled back: nothing new was agreed. EPC_EINVAL: no such offer. */
+enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_buf *out, struct epc_cause *cause) EPC_MUST_CHECK;
 /** The exchange is final: pending becomes committed. */
 void epc_iw_commit(struct epc_iw *w);
 /** The offer was rejected or given up: back to the committed state (o= versions never go back). */
 void epc_iw_rollback(struct epc_iw *w);
+/** Another early dialog answers the offer that was committed last: it is pending again, with the answer
+ *  that it had. EPC_EINVAL: nothing is committed, or an offer is pending. */
+enum epc_err epc_iw_reopen(struct epc_iw *w) EPC_MUST_CHECK;
 bool epc_iw_pending(const struct epc_iw *w);
 /** Leg that sent the pending, else the committed offer. */
 enum epc_sdp_leg epc_iw_offerer(const struct epc_iw *w);

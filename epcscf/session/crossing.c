@@ -170,6 +170,12 @@ bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, 
     claim_free(&said);
     if (err == EPC_OK)
         err = timer_request(x, msg, cause);
+    if (err == EPC_OK)
+        err = early_request(x, msg);
+    if (err == EPC_OK)
+        err = precondition_request(x, msg, cause);
+    if (err == EPC_OK)
+        err = reliable_request(x, msg);
     if (err != EPC_OK && cause->sip_status == 0)
         epc_cause_set(cause, 500, NULL, "%s", epc_err_name(err));
     return err == EPC_OK;

@@ -224,6 +224,31 @@ void dialog_send_bye(struct epc_session *s, enum epc_leg to, const char *reason)
     send_request(s, to, epc_sip_request(&parts));
 }
 
+void dialog_prack(struct epc_session *s, const sip_t *answer, uint32_t rseq)
+{
+    char *target = answer->sip_contact ? url_text(answer->sip_contact->m_url) : NULL;
+    char *to = epc_sip_value(answer->sip_to), *from = epc_sip_value(answer->sip_from);
+    char **routes = dialog_routes(answer->sip_record_route, true, 2);
+    char extra[64];
+    snprintf(extra, sizeof extra, "RAck: %u %u INVITE\r\n", (unsigned)rseq, (unsigned)answer->sip_cseq->cs_seq);
+    if (target && to && from && routes) {
+        struct epc_sip_parts parts = {.method = "PRACK",
+                                      .request_uri = target,
+                                      .from = from,
+                                      .to = to,
+                                      .call_id = s->call_id,
+                                      .cseq = ++s->wic.cseq,
+                                      .routes = (const char *const *)routes,
+                                      .extra = extra};
+        s->cseq_shift[EPC_LEG_CORE]++;
+        send_request(s, EPC_LEG_CORE, epc_sip_request(&parts));
+    }
+    free(target);
+    free(to);
+    free(from);
+    strings_free(routes);
+}
+
 void dialog_ack_and_bye(struct epc_session *s, enum epc_leg to, const sip_t *answer, uint32_t cseq,
                         bool bye, const char *reason)
 {

@@ -133,10 +133,10 @@ static bool put_offer(struct job *j, struct epc_buf *text)
         return false;
     if (j->kind != JOB_RESPONSE)
         return true;
-    free(j->x->answer_text);
-    j->x->answer_text = epc_str_dup((struct epc_str){text->p, text->n});
+    free(j->x->offer_text);
+    j->x->offer_text = epc_str_dup((struct epc_str){text->p, text->n});
     j->x->offered = true;
-    return j->x->answer_text != NULL;
+    return j->x->offer_text != NULL;
 }
 
 static void on_offer_policy(void *arg, const struct epc_policy_result *r)
@@ -196,6 +196,22 @@ static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local
         finish(s, NULL);
 }
 
+/* The WIC need not hear of an offer that changes nothing but preconditions or addresses. */
+static void answer_here(struct epc_session *s, struct job *j)
+{
+    struct epc_cause cause = {0};
+    struct epc_buf text = {0};
+    enum epc_err err = epc_iw_answer_for_wic(s->iw, &text, &cause);
+    char *sdp = epc_buf_take(&text, NULL);
+    epc_iw_rollback(s->iw);
+    if (err == EPC_OK && sdp)
+        early_update_answer(j->x, sdp);
+    else
+        epc_cause_set(&cause, 500, NULL, "answer cannot be made");
+    free(sdp);
+    finish(s, cause.sip_status ? &cause : NULL);
+}
+
 static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str sdp)
 {
     struct epc_sdp *remote = NULL;
@@ -209,6 +225,11 @@ static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str
         finish(s, &cause);
         return;
     }
+    if (unchanged && early_update_here(s, j)) {
+        epc_sdp_free(remote);
+        answer_here(s, j);
+        return;
+    }
     s->offering = j->x;
     const struct epc_gw_ctx_opts gw_opts = {.call_id = s->call_id, .event = on_gateway_event, .arg = s,
                                             .emergency = s->emergency, .priority = s->emergency ? 15 : 0};
@@ -218,6 +239,7 @@ static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str
         fail(s, 500, "no gateway context");
         return;
     }
+    early_gate(s);
     epc_gw_offer(s->gw, side_of(j->from), &(struct epc_gw_media){.remote = remote, .want = epc_iw_want(s->iw)},
                  on_offer_reserved, s);
     epc_sdp_free(remote);
@@ -230,7 +252,8 @@ static bool answer_is_final(const struct job *j)
 {
     if (j->kind != JOB_RESPONSE)
         return true;
-    return j->status >= 200 || sip_object(j->msg)->sip_rseq;
+    bool made_reliable = j->x->acts_reliably && j->x->from == EPC_LEG_CORE;
+    return j->status >= 200 || made_reliable || sip_object(j->msg)->sip_rseq;
 }
 
 static void put_answer(struct epc_session *s)
@@ -240,7 +263,7 @@ static void put_answer(struct epc_session *s)
         fail(s, 500, "answer cannot be put into the message");
         return;
     }
-    char **keep = j->kind == JOB_RESPONSE ? &j->x->answer_text : j->kind == JOB_ACK ? &s->ack_text : NULL;
+    char **keep = j->kind == JOB_RESPONSE ? &j->early->answer_text : j->kind == JOB_ACK ? &s->ack_text : NULL;
     if (keep) {
         free(*keep);
         *keep = j->answer;
@@ -248,9 +271,10 @@ static void put_answer(struct epc_session *s)
     }
     if (answer_is_final(j)) {
         if (j->kind == JOB_RESPONSE)
-            j->x->answer_final = true;
+            j->early->final = true;
         media_commit(s);
     }
+    early_gate(s);
     finish(s, NULL);
 }
 
@@ -284,13 +308,31 @@ static void on_answer_configured(void *arg, enum epc_err err, struct epc_sdp *lo
     epc_sdp_free(local);
 }
 
+/* While the call is being set up the caller may settle on any of the early dialogs. */
+static bool keep_answer(struct epc_session *s, struct epc_str sdp)
+{
+    struct job *j = s->active;
+    if (j->kind != JOB_RESPONSE || !j->x->initial || s->answered)
+        return true;
+    char *copy = epc_str_dup(sdp);
+    if (!copy)
+        return false;
+    free(j->early->sdp);
+    j->early->sdp = copy;
+    s->at_gateway = j->early;
+    return true;
+}
+
 static void negotiate_answer(struct epc_session *s, struct epc_str sdp)
 {
     struct epc_sdp *remote = NULL;
     struct epc_cause cause = {0};
     bool unchanged = false;
     enum epc_err err = epc_iw_answer(s->iw, sdp, &remote, &unchanged, &cause);
+    if (err == EPC_OK && !keep_answer(s, sdp))
+        err = EPC_ENOMEM;
     if (err != EPC_OK) {
+        epc_sdp_free(remote);
         epc_count(EPC_C_SDP_REFUSED);
         if (cause.sip_status == 0)
             epc_cause_set(&cause, 500, NULL, "%s", epc_err_name(err));
@@ -339,6 +381,7 @@ static bool settles_call(const struct epc_session *s, const struct job *j)
 /* A repeated message carries what its first copy did; SDP that is neither offer nor answer goes. */
 static void repeat(struct epc_session *s, struct job *j, const char *text)
 {
+    early_gate(s); /* it may have said something new of early media */
     bool ok = text ? put_sdp(j, epc_str_c(text)) : epc_sip_remove_sdp(j->msg) == EPC_OK;
     if (ok && settles_call(s, j))
         consent(s);
@@ -354,11 +397,72 @@ static void settle_without_sdp(struct epc_session *s, struct job *j)
     struct transfer *x = j->x;
     if (j->kind != JOB_RESPONSE || j->status < 200 || s->offering != x || x->offered)
         return;
-    if (x->answer_text) {
-        x->answer_final = true;
+    if (j->early->answer_text) {
+        j->early->final = true;
         media_commit(s);
     } else
         media_rollback(s);
+}
+
+/* A WIC for which this node acknowledged the answer has seen it in an ordinary 1xx, which is a preview to
+ * it: the 2xx must carry it (RFC 3261 13.2.1). */
+static bool lacks_answer(const struct job *j)
+{
+    return j->kind == JOB_RESPONSE && j->x->acts_reliably && j->x->from == EPC_LEG_WIC && j->status / 100 == 2 &&
+           j->early->answer_text;
+}
+
+static void without_sdp(struct epc_session *s, struct job *j)
+{
+    settle_without_sdp(s, j);
+    early_gate(s);
+    if (lacks_answer(j) && !put_sdp(j, epc_str_c(j->early->answer_text)))
+        fail(s, 500, "answer cannot be put into the message");
+    else if (settles_call(s, j))
+        consent(s);
+    else
+        finish(s, NULL);
+}
+
+/* ---- several early dialogs ------------------------------------------------------------------------------------ */
+
+/* Every early dialog answers the same offer. The gateway has one answer at a time, the newest; the caller
+ * settles on a dialog with its 2xx, and that one's answer counts then. */
+static bool of_another_dialog(const struct epc_session *s, const struct job *j, struct epc_str sdp)
+{
+    const struct early *e = j->early;
+    if (j->kind != JOB_RESPONSE || !j->x->initial || j->x->offered || s->answered || !s->at_gateway || s->at_gateway == e)
+        return false;
+    return j->status / 100 == 2 ? sdp.p || e->sdp : sdp.p && !e->final;
+}
+
+static void answer_of_dialog(struct epc_session *s, struct job *j, struct epc_str sdp)
+{
+    bool first_offer = !epc_iw_pending(s->iw) || s->offering == j->x;
+    char *kept = NULL;
+    if (!first_offer && j->status < 200) { /* an offer in the other dialog is open: this one's turn is its 2xx */
+        free(j->early->sdp);
+        j->early->sdp = epc_str_dup(sdp);
+        repeat(s, j, NULL);
+        return;
+    }
+    if (!first_offer)
+        media_rollback(s);
+    if (!epc_iw_pending(s->iw) && epc_iw_reopen(s->iw) != EPC_OK) {
+        fail(s, 500, "no offer that this dialog could answer");
+        return;
+    }
+    if (epc_iw_offerer(s->iw) != sdp_leg(j->x->from)) { /* meanwhile the other dialog's callee made an offer */
+        fail(s, 500, "no offer that this dialog could answer");
+        return;
+    }
+    s->offering = j->x;
+    if (!sdp.p || j->early->final) {
+        kept = j->early->sdp ? strdup(j->early->sdp) : NULL;
+        sdp = kept ? epc_str_c(kept) : sdp;
+    }
+    negotiate_answer(s, sdp);
+    free(kept);
 }
 
 void media_negotiate(struct epc_session *s, struct job *j, media_done_fn *next)
@@ -366,14 +470,12 @@ void media_negotiate(struct epc_session *s, struct job *j, media_done_fn *next)
     struct epc_str sdp = epc_sip_sdp(sip_object(j->msg));
     struct transfer *x = j->x;
     j->done = next;
-    if (!sdp.p) {
-        settle_without_sdp(s, j);
-        if (settles_call(s, j))
-            consent(s);
-        else
-            finish(s, NULL);
-    } else if (j->kind == JOB_RESPONSE && (x->answer_final || x->offered))
-        repeat(s, j, x->answer_text);
+    if (of_another_dialog(s, j, sdp))
+        answer_of_dialog(s, j, sdp);
+    else if (!sdp.p)
+        without_sdp(s, j);
+    else if (j->kind == JOB_RESPONSE && (j->early->final || x->offered))
+        repeat(s, j, x->offered ? x->offer_text : j->early->answer_text);
     else if (is_answer(s, j))
         negotiate_answer(s, sdp);
     else if (may_offer(j))

@@ -164,7 +164,7 @@ static void dialog_request(struct epc_sessions *ss, struct epc_sip_in *in)
     }
     if (s && s->state == CALL_ENDING)
         s = NULL; /* a subscription that REFER made outlives the call (RFC 5057 4.2) */
-    if (!dialog_allowed(ss, s, in))
+    if (!dialog_allowed(ss, s, in) || (s && reliable_prack(s, in)))
         return;
     struct transfer *x = transfer_new(ss, s, in);
     if (!x) {

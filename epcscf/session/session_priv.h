@@ -12,6 +12,8 @@
 struct epc_session;
 struct job;
 struct transfer;
+struct early;
+struct reliable;
 
 /* ---- dialog state machine (fsm.c) -------------------------------------------------------------- */
 
@@ -103,6 +105,9 @@ struct epc_session {
     bool tell_again;               /* the policy function must hear of it though nothing has changed */
     bool several_dialogues;        /* early dialogs share the policy session */
     char *first_tag;               /* of the first early dialog that had an answer */
+    struct early *at_gateway;      /* whose answer the gateway has, while the INVITE is open */
+    bool shut_access, shut_core;   /* early media is held back at the gateway, towards that side */
+    bool preconditions;            /* this node stands for the WIC's (RFC 3312) */
     uint32_t lost_components;      /* bit n - 1: component n has no bearer */
     uint32_t unpaid_components;    /* the same for credit */
     char *access_info;             /* value of a network-provided P-Access-Network-Info */
@@ -122,6 +127,21 @@ struct epc_session {
     bool updates[2];          /* that party takes UPDATE */
     struct epc_sip_out *probe[2];
     uint32_t cseq_shift[2];   /* requests of our own that stand in front of what goes to that leg */
+    struct {
+        uint32_t cseq, shift;
+    } invite_sent[2];         /* the newest INVITE to that leg: its ACK has the same number */
+};
+
+/** An early dialog as its responses make it, or the only one of a request inside a dialog (early.c). */
+struct early {
+    struct early *next;
+    char *tag;                /* of To; "" for none */
+    char *sdp;                /* its answer as it came: carried out again when the caller settles on it */
+    char *answer_text;        /* what that became: repeated responses carry it again */
+    bool final;               /* answered for good: 2xx or reliable 1xx */
+    uint32_t rseq;            /* the newest reliable response acknowledged from here; 0: none */
+    bool authorised;          /* it had a P-Early-Media; what it says: */
+    bool backward, forward;   /* media to the caller, to the callee */
 };
 
 struct transfer {
@@ -135,7 +155,9 @@ struct transfer {
     unsigned jobs;            /* queued or active jobs that refer to it */
     bool initial;             /* opens the dialog */
     bool in_dialog;
-    bool answer_final;        /* its offer has been answered for good (2xx or reliable 1xx) */
+    struct early *early;      /* the callee's dialogs that it has made or is in */
+    struct reliable *reliable; /* its provisional responses on their way to the core (reliable.c) */
+    bool acts_reliably;       /* this node does for the WIC what RFC 3262 asks */
     bool offered;             /* it came without an offer and a response brought one */
     bool finished;            /* a final response was relayed or made here */
     bool cancelled;
@@ -145,7 +167,7 @@ struct transfer {
     uint32_t session_expires; /* interval in the request as sent; 0: none */
     char *called_party;       /* P-Called-Party-ID of a core request */
     char *icid, *orig_ioi;
-    char *answer_text;        /* SDP of its responses as relayed: repeated ones carry it again */
+    char *offer_text;         /* SDP of its responses that made an offer, as relayed */
     char *acceptable_sdp;     /* body of a 488: what the policy function would grant */
     struct epc_timer timer_c;
 };
@@ -161,6 +183,7 @@ struct job {
     msg_t *msg;               /* owned */
     int status;               /* of a response */
     enum epc_leg from;        /* where the message came from */
+    struct early *early;      /* dialog of a response */
     media_done_fn *done;      /* while a negotiation is under way */
     char *answer;             /* text for the offerer while the policy function is asked */
 };
@@ -220,6 +243,41 @@ void transfer_check_end(struct transfer *x);
 void job_request(struct epc_session *s, struct job *j);
 void job_response(struct epc_session *s, struct job *j);
 void job_ack(struct epc_session *s, struct job *j);
+
+/* ---- early.c: early dialogs and their media ---------------------------------------------------------------- */
+
+/** The dialog that a response with this To tag belongs to; made if it is new. NULL: out of memory. */
+struct early *early_of(struct transfer *x, const char *tag);
+void early_free(struct transfer *x);
+/** What the core says of early media in a message of that dialog (RFC 5009 8). */
+void early_authorise(struct epc_session *s, struct early *e, msg_t *msg);
+/** Let pass at the gateway what may pass now. */
+void early_gate(struct epc_session *s);
+enum epc_err early_request(struct transfer *x, msg_t *msg);
+/** An UPDATE of the core's in an early dialog of a WIC that knows nothing of reliable responses, so nothing of
+ *  UPDATE before the answer either: answered here where the WIC need not hear of it. */
+bool early_update_here(const struct epc_session *s, const struct job *j);
+void early_update_answer(struct transfer *x, const char *sdp); /**< @p sdp may be NULL */
+/** A request of the callee's may say something of early media, too. */
+void early_seen_request(struct epc_session *s, const struct job *j);
+
+/* ---- reliable.c: reliable provisional responses for WICs without them (RFC 3262) --------------------------- */
+
+enum epc_err reliable_request(struct transfer *x, msg_t *msg);
+/** A provisional response of the core's: shall it go on? False: a copy, or out of order. */
+bool reliable_expected(struct transfer *x, const struct early *e, msg_t *msg);
+/** It was carried out: acknowledged in the WIC's name, and an ordinary one from here on. */
+void reliable_acknowledge(struct transfer *x, struct early *e, msg_t *msg);
+/** A WIC's response on its way to the core: taken (*msg NULL) when it goes, or waits, as a reliable one. */
+void reliable_forward(struct transfer *x, msg_t **msg, int status);
+/** Answers a PRACK for a response that was made reliable here: true. */
+bool reliable_prack(struct epc_session *s, struct epc_sip_in *in);
+void reliable_stop(struct transfer *x);
+
+/* ---- precondition.c: resources reserved beforehand (RFC 3312) ---------------------------------------------- */
+
+/** EPC_EPOLICY: required, and this node does not stand for the WIC. */
+enum epc_err precondition_request(struct transfer *x, msg_t *msg, struct epc_cause *cause);
 
 /* ---- crossing.c: what changes in a message that crosses -------------------------------------------------- */
 
@@ -317,6 +375,8 @@ char **dialog_routes(const sip_record_route_t *rr, bool reverse, size_t skip);
  *  not sent. @p fn gets @p s. */
 struct epc_sip_out *dialog_send(struct epc_session *s, enum epc_leg to, const char *method, epc_sip_response_fn *fn);
 void dialog_send_bye(struct epc_session *s, enum epc_leg to, const char *reason);
+/** PRACK in the WIC's name for a reliable provisional response of the core's. */
+void dialog_prack(struct epc_session *s, const sip_t *answer, uint32_t rseq);
 /** ACK (and BYE) a 2xx that nobody else will take any more. */
 void dialog_ack_and_bye(struct epc_session *s, enum epc_leg to, const sip_t *answer, uint32_t cseq,
                         bool bye, const char *reason);

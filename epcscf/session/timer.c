@@ -21,18 +21,6 @@ static uint32_t seconds_of(msg_t *msg, const char *name)
     return (uint32_t)v;
 }
 
-static bool lists(msg_t *msg, const char *name, const char *word)
-{
-    for (unsigned i = 0;; i++) {
-        struct epc_str rest = epc_sip_get(msg, name, i);
-        if (!rest.p)
-            return false;
-        while (rest.p)
-            if (epc_str_ieqc(epc_str_trim(epc_str_cut(&rest, ',')), word))
-                return true;
-    }
-}
-
 static bool refreshes(sip_method_t m)
 {
     return m == sip_method_invite || m == sip_method_update;
@@ -71,8 +59,8 @@ enum epc_err timer_request(struct transfer *x, msg_t *msg, struct epc_cause *cau
     enum epc_err err = EPC_OK;
     if (!x->s || !refreshes(x->method))
         return EPC_OK;
-    x->uac_timer = lists(msg, "Supported", "timer");
-    x->s->updates[x->from] = x->s->updates[x->from] || lists(msg, "Allow", "UPDATE");
+    x->uac_timer = epc_sip_lists(msg, "Supported", "timer");
+    x->s->updates[x->from] = x->s->updates[x->from] || epc_sip_lists(msg, "Allow", "UPDATE");
     if (interval && interval < cfg->min_se_s && x->uac_timer) {
         epc_cause_set(cause, 422, "RFC 4028 8.1", "Session Interval Too Small");
         cause->min_se_s = cfg->min_se_s;
@@ -166,7 +154,7 @@ static void on_due(void *arg)
 static bool caller_refreshes(msg_t *msg, uint32_t seconds)
 {
     enum epc_err err = epc_sip_add(msg, "Session-Expires", "%u;refresher=uac", (unsigned)seconds);
-    if (err == EPC_OK && !lists(msg, "Require", "timer"))
+    if (err == EPC_OK && !epc_sip_lists(msg, "Require", "timer"))
         err = epc_sip_add(msg, "Require", "timer");
     if (err != EPC_OK)
         epc_log(EPC_LOG_ERROR, "session", "event=header-not-added why=\"Session-Expires\"");
@@ -181,7 +169,7 @@ void timer_response(struct transfer *x, msg_t *msg, int status)
     const struct epc_cfg_calls *cfg = &s->ss->cfg->calls;
     enum epc_leg to = other_leg(x->from);
     uint32_t agreed = seconds_of(msg, "Session-Expires");
-    s->updates[to] = s->updates[to] || lists(msg, "Allow", "UPDATE");
+    s->updates[to] = s->updates[to] || epc_sip_lists(msg, "Allow", "UPDATE");
     if (!agreed && x->session_expires && x->uac_timer && caller_refreshes(msg, x->session_expires))
         agreed = x->session_expires;
     s->self_refresh = false;

@@ -37,7 +37,7 @@ static void transfer_free(void *obj)
     free(x->called_party);
     free(x->icid);
     free(x->orig_ioi);
-    free(x->answer_text);
+    free(x->offer_text);
     free(x->acceptable_sdp);
     free(x);
 }
@@ -52,6 +52,7 @@ void transfer_end(struct transfer *x)
         x->next->prev = x->prev;
     x->prev = NULL;
     epc_timer_stop(x->ss->shard, &x->timer_c);
+    reliable_stop(x);
     epc_sip_out_detach(x->out);
     x->out = NULL;
     if (s && s->invite == x)
@@ -61,6 +62,7 @@ void transfer_end(struct transfer *x)
         media_give_up(x);
     if (s && s->offering == x)
         s->offering = NULL;
+    early_free(x);
     epc_sip_in_on_cancel(x->in, NULL, NULL);
     epc_sip_in_release(x->in);
     x->in = NULL;
@@ -105,8 +107,13 @@ bool transfer_send(struct transfer *x, msg_t **msg)
     struct epc_sip_dest dest = {.leg = other_leg(x->from), .flow_id = x->s ? x->s->flow_id : epc_sip_in_flow(x->in)};
     /* As late as that: the policy function may have told it while the request waited. */
     enum epc_err err = x->from == EPC_LEG_WIC ? cross_access_info(x, *msg) : EPC_OK;
-    if (err == EPC_OK && x->s && x->in_dialog)
-        err = epc_sip_shift_cseq(*msg, x->s->cseq_shift[dest.leg]);
+    uint32_t shift = x->s && x->in_dialog ? x->s->cseq_shift[dest.leg] : 0;
+    if (err == EPC_OK)
+        err = epc_sip_shift_cseq(*msg, shift);
+    if (x->s && x->method == sip_method_invite) {
+        x->s->invite_sent[dest.leg].cseq = epc_sip_in_sip(x->in)->sip_cseq->cs_seq;
+        x->s->invite_sent[dest.leg].shift = shift;
+    }
     if (err == EPC_OK)
         err = epc_sip_out_send(&x->out, x->ss->sip, &dest, msg, on_response, x);
     if (err == EPC_OK) {
@@ -173,7 +180,10 @@ static void relay(struct transfer *x, msg_t **msg, int status)
         epc_timer_stop(x->ss->shard, &x->timer_c);
     } else
         restart_timer_c(x);
-    epc_sip_in_forward(x->in, msg);
+    if (x->acts_reliably && x->from == EPC_LEG_CORE)
+        reliable_forward(x, msg, status);
+    else
+        epc_sip_in_forward(x->in, msg);
 }
 
 /* A request of the core's in a dialog that its WIC's connection did not live to see answered. */
@@ -281,6 +291,7 @@ static void response_ready(struct epc_session *s, struct job *j, const struct ep
         return;
     }
     bool dialog = status > 100 && sip->sip_to->a_tag;
+    reliable_acknowledge(x, j->early, j->msg);
     if (x->initial)
         dialog_from_response(s, sip, status);
     else if (status / 100 == 2)
@@ -289,6 +300,7 @@ static void response_ready(struct epc_session *s, struct job *j, const struct ep
     if (x->initial && s->state != CALL_ENDING) {
         if (status / 100 == 2) {
             call_event(s, CALL_EV_ANSWERED);
+            early_gate(s);
             session_follow_flow(s);
         }
         else if (status < 200 && dialog)
@@ -339,6 +351,13 @@ void job_response(struct epc_session *s, struct job *j)
         response_rejected(s, j);
         return;
     }
+    j->early = early_of(x, sip_object(j->msg)->sip_to->a_tag);
+    if (!j->early || !reliable_expected(x, j->early, j->msg)) {
+        session_job_done(s); /* it will be repeated, or the INVITE's own time-out ends it */
+        return;
+    }
+    if (x->initial)
+        early_authorise(s, j->early, j->msg);
     if (s->state == CALL_ENDING || !may_carry_sdp(x->method)) {
         if (epc_sip_sdp(sip_object(j->msg)).p && epc_sip_remove_sdp(j->msg) != EPC_OK) {
             local_failure(x, 500);
@@ -403,6 +422,12 @@ void job_request(struct epc_session *s, struct job *j)
         session_job_done(s);
         return;
     }
+    early_seen_request(s, j);
+    if (early_update_here(s, j) && !epc_sip_sdp(sip_object(j->msg)).p) {
+        early_update_answer(x, NULL);
+        session_job_done(s);
+        return;
+    }
     if (may_carry_sdp(x->method)) {
         media_negotiate(s, j, request_ready);
         return;
@@ -427,7 +452,9 @@ static void ack_ready(struct epc_session *s, struct job *j, const struct epc_cau
         session_release(s, RELEASE_BOTH, &why, reason);
         return;
     }
-    enum epc_err err = epc_sip_shift_cseq(j->msg, s->cseq_shift[dest.leg]);
+    /* It has its INVITE's number, whatever was sent since. */
+    bool newest = sip_object(j->msg)->sip_cseq->cs_seq == s->invite_sent[dest.leg].cseq;
+    enum epc_err err = epc_sip_shift_cseq(j->msg, newest ? s->invite_sent[dest.leg].shift : s->cseq_shift[dest.leg]);
     if (err == EPC_OK)
         err = epc_sip_send_ack(s->ss->sip, &dest, &j->msg);
     if (err != EPC_OK)

@@ -143,6 +143,45 @@ struct epc_str epc_sip_get(msg_t *msg, const char *name, unsigned i)
     return epc_str_c(value_text(msg_home(msg), h));
 }
 
+bool epc_sip_lists(msg_t *msg, const char *name, const char *word)
+{
+    for (unsigned i = 0;; i++) {
+        struct epc_str rest = epc_sip_get(msg, name, i);
+        if (!rest.p)
+            return false;
+        while (rest.p)
+            if (epc_str_ieqc(epc_str_trim(epc_str_cut(&rest, ',')), word))
+                return true;
+    }
+}
+
+enum epc_err epc_sip_unlist(msg_t *msg, const char *name, const char *word)
+{
+    struct epc_buf kept = {0};
+    if (!epc_sip_lists(msg, name, word))
+        return EPC_OK;
+    for (unsigned i = 0;; i++) {
+        struct epc_str rest = epc_sip_get(msg, name, i);
+        if (!rest.p)
+            break;
+        while (rest.p) {
+            struct epc_str tag = epc_str_trim(epc_str_cut(&rest, ','));
+            if (tag.n == 0 || epc_str_ieqc(tag, word))
+                continue;
+            epc_buf_printf(&kept, "%s%.*s", kept.n ? ", " : "", EPC_STR_ARG(tag));
+        }
+    }
+    char *text = kept.n ? epc_buf_take(&kept, NULL) : NULL;
+    if (kept.failed || (kept.n && !text)) {
+        epc_buf_free(&kept);
+        return EPC_ENOMEM;
+    }
+    epc_sip_remove(msg, name);
+    enum epc_err err = text ? epc_sip_add(msg, name, "%s", text) : EPC_OK;
+    free(text);
+    return err;
+}
+
 enum epc_err epc_sip_set_routes(msg_t *msg, const char *const *routes)
 {
     sip_t *sip = epc_sip_of(msg);

@@ -259,6 +259,12 @@ void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, con
     reply(in, status, phrase, extra, NULL);
 }
 
+void epc_sip_in_reply_body(struct epc_sip_in *in, int status, const char *extra, const char *content_type,
+                           const char *body)
+{
+    reply(in, status, NULL, extra, &(struct body){content_type, body});
+}
+
 static void refuse(struct epc_sip_in *in, const struct epc_cause *cause, const char *lines, const struct body *body)
 {
     char extra[512] = "";
@@ -268,6 +274,8 @@ static void refuse(struct epc_sip_in *in, const struct epc_cause *cause, const c
     size_t n = strlen(extra);
     if (status == 422 && cause->min_se_s)
         snprintf(extra + n, sizeof extra - n, "Min-SE: %u\r\n", cause->min_se_s);
+    if (status == 420 && cause->unsupported)
+        snprintf(extra + n, sizeof extra - n, "Unsupported: %s\r\n", cause->unsupported);
     if (status == 415)
         snprintf(extra, sizeof extra, "Accept-Encoding: identity\r\n");
     n = strlen(extra);

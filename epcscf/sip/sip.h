@@ -80,6 +80,9 @@ void epc_sip_in_on_cancel(struct epc_sip_in *in,
 /** Answer from here. @p extra: header lines "Name: value\r\n...", may be NULL. @p phrase NULL = the
  *  standard one. A To tag is added if there is none. */
 void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, const char *extra);
+/** The same with a body. */
+void epc_sip_in_reply_body(struct epc_sip_in *in, int status, const char *extra, const char *content_type,
+                           const char *body);
 /** As epc_sip_in_reply() from a cause, with Retry-After when it has one. */
 void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause);
 /** The same with Warning: @p warning and a body of application/sdp (RFC 3261 21.4.26). */
@@ -167,6 +170,10 @@ enum epc_err epc_sip_shift_cseq(msg_t *msg, int64_t by) EPC_MUST_CHECK;
 enum epc_err epc_sip_add(msg_t *msg, const char *name, const char *fmt, ...) EPC_PRINTF(3, 4);
 /** Remove all header fields of that name, known or unknown to sofia. Returns how many. */
 unsigned epc_sip_remove(msg_t *msg, const char *name);
+/** Does a header of option tags or methods ("Supported", "Allow") list @p word? Case does not count. */
+bool epc_sip_lists(msg_t *msg, const char *name, const char *word);
+/** Take @p word off such a header; the others stay in their order. EPC_ENOMEM: nothing is changed. */
+enum epc_err epc_sip_unlist(msg_t *msg, const char *name, const char *word) EPC_MUST_CHECK;
 /** The i-th field's value of that name as text (i from 0); works for every header. Slice borrowed
  *  from the message's memory; p == NULL when there is none. */
 struct epc_str epc_sip_get(msg_t *msg, const char *name, unsigned i);

@@ -101,6 +101,7 @@ struct epc_sip_in *seam_in(enum epc_leg leg, uint64_t flow, const char *text)
 void seam_in_free(struct epc_sip_in *in)
 {
     free(in->refusal_warning);
+    free(in->reply_sdp);
     free(in->refusal_sdp);
     for (int i = 0; i < in->n_answers; i++)
         if (in->answer[i])
@@ -164,7 +165,17 @@ void epc_sip_in_reply(struct epc_sip_in *in, int status, const char *phrase, con
 void epc_sip_in_refuse(struct epc_sip_in *in, const struct epc_cause *cause)
 {
     in->min_se = cause->min_se_s;
+    in->unsupported = cause->unsupported;
     epc_sip_in_reply(in, cause->sip_status, cause->reason, NULL);
+}
+
+void epc_sip_in_reply_body(struct epc_sip_in *in, int status, const char *extra, const char *content_type,
+                           const char *body)
+{
+    (void)content_type;
+    free(in->reply_sdp);
+    in->reply_sdp = strdup(body);
+    epc_sip_in_reply(in, status, NULL, extra);
 }
 
 void epc_sip_in_refuse_sdp(struct epc_sip_in *in, const struct epc_cause *cause, const char *warning,
@@ -421,9 +432,11 @@ void epc_gw_answer(struct epc_gw_ctx *c, const struct epc_gw_media *m, epc_gw_do
 
 void epc_gw_gate(struct epc_gw_ctx *c, bool to_access, bool to_core)
 {
-    (void)c;
-    (void)to_access;
-    (void)to_core;
+    if (c->released)
+        abort();
+    c->shut_access = !to_access;
+    c->shut_core = !to_core;
+    c->gates++;
 }
 
 void epc_gw_restore(struct epc_gw_ctx *c, enum epc_gw_side offerer, const struct epc_gw_media *offer,

@@ -18,6 +18,8 @@ struct epc_sip_in {
     msg_t *answer[SEAM_MAX]; /* NULL where it was made here by reply or refuse */
     char *refusal_warning, *refusal_sdp;
     unsigned min_se;
+    const char *unsupported;
+    char *reply_sdp; /* body of a reply that was made here */
     bool routed;
     const char *response_source;
     void (*cancel_fn)(void *arg, struct epc_sip_in *in, const sip_t *cancel);
@@ -37,6 +39,8 @@ struct epc_gw_ctx {
     epc_gw_done_fn *done;
     void *arg;
     bool is_answer, released, emergency;
+    bool shut_access, shut_core; /* what the gate was told last */
+    int gates;                   /* how often */
     enum epc_gw_side from, offerer;
     struct epc_sdp *remote;
 };
