@@ -132,7 +132,7 @@ def peers():
     install("build", "peers")
     built("dev")
     passed = failed = 0
-    for program in ("peers.py", "ims.py", "wwsf.py", "shards.py", "rx.py"):
+    for program in ("peers.py", "agw.py", "ims.py", "wwsf.py", "shards.py", "rx.py"):
         p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", program), "--preset", "dev")
         passed, failed = passed + p, failed + f
     return passed, failed

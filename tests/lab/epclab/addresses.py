@@ -17,6 +17,9 @@ WSS = ("127.0.0.1", 8443)
 WSS_PATH = "/ws"
 WWSF = ("127.0.0.1", 8444)
 RTPENGINE_NG = ("127.0.0.1", 2223)
+IQ = ("127.0.0.3", 2944)          # where gateways come to the eP-CSCF
+AGW = ("127.0.0.10", 2944)        # the H.248 gateway
+AGW_CONTROL = ("127.0.0.10", 2945)
 METRICS = ("127.0.0.1", 9091)
 PHONE_CONTROL = ("127.0.0.6", 5075)  # 5071 is its SIP over TLS
 

@@ -1,4 +1,4 @@
-"""What the lab's peers on Erlang's diameter have in common: compiled at each start, configured by a file
+"""What the lab's peers on Erlang have in common: compiled at each start, configured by a file
 of terms, told what to do one line at a time."""
 import os
 import shutil
@@ -38,12 +38,12 @@ class Atom:
 
 
 class ErlangPeer(Component):
-    """A subclass gives sources (folders below tests/lab), dictionary (file, codec module), main (module),
+    """A subclass gives sources (folders below tests/lab), dictionary (file, codec module; or None), main (module),
     control (address) and write_config(file)."""
     program = "erl"
     package = "erlang-base"
     sources = ()
-    dictionary = ("", "")
+    dictionary = None
     main = ""
     control = ("", 0)
 
@@ -54,11 +54,13 @@ class ErlangPeer(Component):
         self.ebin = os.path.join(self.dir, "ebin")
         shutil.rmtree(self.ebin, ignore_errors=True)
         os.makedirs(self.ebin)
-        dia, codec = self.dictionary
-        self._run(["erl", "-noshell", "-eval", "ok = diameter_make:codec("
-                   f"{quoted(os.path.join(LAB, dia))}, [{{name, {quoted(codec)}}}]), halt()."])
-        self._run(["erlc", "-Wall", "-Werror", os.path.join(self.ebin, codec + ".erl"),
-                   *(os.path.join(LAB, s) for s in self.sources)])
+        made = []
+        if self.dictionary:
+            dia, codec = self.dictionary
+            self._run(["erl", "-noshell", "-eval", "ok = diameter_make:codec("
+                       f"{quoted(os.path.join(LAB, dia))}, [{{name, {quoted(codec)}}}]), halt()."])
+            made = [os.path.join(self.ebin, codec + ".erl")]
+        self._run(["erlc", "-Wall", "-Werror", *made, *(os.path.join(LAB, s) for s in self.sources)])
         self.config = os.path.join(self.dir, self.name + ".config")
         with open(self.config, "w") as f:
             self.write_config(f)
