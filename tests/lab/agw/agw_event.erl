@@ -122,21 +122,13 @@ notify(#{id := Id} = Ctx, Side, Event, Parameters) ->
     Observed = #'ObservedEvent'{
         eventName = Event,
         streamID = case proplists:get_value("stream", Parameters) of undefined -> asn1_NOVALUE; N -> list_to_integer(N) end,
-        eventParList = [#'EventParameter'{eventParameterName = P, value = [quoted(V)]}
+        eventParList = [#'EventParameter'{eventParameterName = P, value = [V]}
                         || {P, V} <- Parameters, P =/= "stream"],
         timeNotation = #'TimeNotation'{date = lists:flatten(io_lib:format("~4..0w~2..0w~2..0w", [Y, Mo, D])),
                                        time = lists:flatten(io_lib:format("~2..0w~2..0w~2..0w00", [H, Mi, S]))}},
     call(Id, {notifyReq, #'NotifyRequest'{terminationID = [agw_ctx:term_id(Name)],
                                           observedEventsDescriptor = #'ObservedEventsDescriptor'{
                                               requestId = Request, observedEventLst = [Observed]}}}).
-
-%% megaco writes values as they are; what is more than a token needs its quotes.
-quoted(V) ->
-    case lists:all(fun(C) -> lists:member(C, "+-&!_/'?@^`~*$\\()%|.") orelse (C >= $0 andalso C =< $9)
-                             orelse (C >= $a andalso C =< $z) orelse (C >= $A andalso C =< $Z) end, V) of
-        true -> V;
-        false -> [$" | V] ++ "\""
-    end.
 
 %% Context is a number, "-" or "*".
 service_change(Context, Termination, Method, Reason) ->
