@@ -42,6 +42,7 @@ struct epc_cause {
     const char *spec;   /**< static text: the clause behind it, e.g. "RFC 8898 2.2"; may be NULL */
     unsigned retry_after_s; /**< Retry-After to send, 0 = none */
     unsigned min_se_s;  /**< Min-SE to send with 422, 0 = none */
+    const char *warning; /**< static text: "305 host \"text\"" to send with 488; may be NULL */
     const char *unsupported; /**< static text: option tag to send with 420; may be NULL */
 };
 

@@ -42,4 +42,7 @@ void epc_cause_set(struct epc_cause *c, int sip_status, const char *spec, const 
     c->sip_status = sip_status;
     c->spec = spec;
     c->retry_after_s = 0;
+    c->min_se_s = 0;
+    c->warning = NULL;
+    c->unsupported = NULL;
 }

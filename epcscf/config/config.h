@@ -188,7 +188,7 @@ enum epc_unrefreshed { EPC_UNREFRESHED_KEEP, EPC_UNREFRESHED_REFRESH, EPC_UNREFR
 /** Media before the answer, where no P-Early-Media says what may pass. */
 enum epc_early_media { EPC_EARLY_MEDIA_OPEN, EPC_EARLY_MEDIA_CLOSED };
 /** A core's preconditions. */
-enum epc_preconditions { EPC_PRECONDITIONS_ACT, EPC_PRECONDITIONS_REFUSE };
+enum epc_preconditions { EPC_PRECONDITIONS_ACT, EPC_PRECONDITIONS_REFUSE, EPC_PRECONDITIONS_OFFER };
 struct epc_cfg_calls {
     bool strict_identity;         /**< From of a WIC must be one of its identities, else 403 */
     bool strict_routes;           /**< a WIC's Route that is not the known one: 400, 403 in a dialog */

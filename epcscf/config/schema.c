@@ -39,7 +39,7 @@ static const char *const bundles[] = {"refuse", "merge", "split", NULL};
 static const char *const trickles[] = {"refuse", "absorb", NULL};
 static const char *const unrefreshed[] = {"keep", "refresh", "release", NULL};
 static const char *const early_medias[] = {"open", "closed", NULL};
-static const char *const preconditions[] = {"act", "refuse", NULL};
+static const char *const preconditions[] = {"act", "refuse", "offer", NULL};
 static const char *const charging_infos[] = {"off", "eps", NULL};
 static const char *const webrtc_avps[] = {"off", "negotiated", "on", NULL};
 
@@ -438,8 +438,8 @@ static const struct cfg_key main_keys[] = {
      .help = "reliable provisional responses and their PRACK (RFC 3262) are done here for browsers that do not know "
              "them"},
     {"calls.preconditions", CFG_ENUM, AT(calls.preconditions), .names = preconditions, .def = "act",
-     .help = "the core's preconditions (RFC 3312): `act` for the browser, which has none, or `refuse` what requires "
-             "them with 420"},
+     .help = "the core's preconditions (RFC 3312): `act` for the browser, which has none, `offer` them in its calls, "
+             "too, or `refuse` what requires them with 420"},
     {"calls.ecscf", CFG_SIP_URI, AT(calls.ecscf), .def_note = "none",
      .help = "where emergency calls go: a `sip:` URI with a literal address; without it they get 380 and are to be "
              "made in another way"},

@@ -11,6 +11,7 @@ static void exchange_free(struct iw_exchange *x)
         epc_sdp_free(x->remote[leg]);
         epc_sdp_free(x->local[leg]);
         epc_sdp_free(x->sent[leg]);
+        epc_sdp_free(x->want[leg]);
     }
     *x = (struct iw_exchange){0};
 }
@@ -150,6 +151,9 @@ static enum epc_err check_rest(const struct iw_exchange *x, struct epc_cause *ca
                   : !av       ? "no media type that can be carried"
                   : !secure   ? "no transport protocol that can be carried"
                               : "no codec in common");
+    cause->warning = !av     ? "304 epcscf \"Media type not available\""
+                     : !secure ? "302 epcscf \"Incompatible transport protocol\""
+                               : "305 epcscf \"Incompatible media format\"";
     return EPC_EPROTO;
 }
 
@@ -206,6 +210,8 @@ enum epc_err epc_iw_offer(struct epc_iw *w, enum epc_sdp_leg from, struct epc_st
         err = iw_remote(w, &x, from, &x.remote[from], cause);
     if (err == EPC_OK)
         err = check_rest(&x, cause);
+    if (err == EPC_OK)
+        err = iw_want(w, &x, iw_other(from), cause);
     if (err == EPC_OK)
         err = epc_sdp_dup(x.remote[from], &copy);
     if (err != EPC_OK) {
@@ -285,17 +291,20 @@ enum epc_err epc_iw_answer(struct epc_iw *w, struct epc_str sdp, struct epc_sdp 
     if (!w->pending.sent[leg])
         return EPC_EINVAL;
     struct iw_exchange x = w->pending; /* borrowed but for the two that are replaced */
-    x.recv[leg] = x.remote[leg] = NULL;
+    x.recv[leg] = x.remote[leg] = x.want[x.offerer] = NULL;
     err = epc_sdp_parse(&x.recv[leg], sdp, cause);
     if (err == EPC_OK)
         err = check_answer(w, &x, cause);
     if (err == EPC_OK)
         err = iw_remote(w, &x, leg, &x.remote[leg], cause);
     if (err == EPC_OK)
+        err = iw_want(w, &x, x.offerer, cause);
+    if (err == EPC_OK)
         err = epc_sdp_dup(x.remote[leg], &copy);
     if (err != EPC_OK) {
         epc_sdp_free(x.recv[leg]);
         epc_sdp_free(x.remote[leg]);
+        epc_sdp_free(x.want[x.offerer]);
         return refuse(leg, err, cause);
     }
     const struct epc_sdp *last = w->pending.remote[leg];
@@ -306,6 +315,9 @@ enum epc_err epc_iw_answer(struct epc_iw *w, struct epc_str sdp, struct epc_sdp 
     epc_sdp_free(w->pending.remote[leg]);
     w->pending.recv[leg] = x.recv[leg];
     w->pending.remote[leg] = x.remote[leg];
+    epc_sdp_free(w->pending.want[x.offerer]);
+    w->pending.want[x.offerer] = x.want[x.offerer];
+    memcpy(w->pending.transcoded, x.transcoded, sizeof x.transcoded);
     *remote = copy;
     return EPC_OK;
 }
@@ -329,6 +341,8 @@ enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_buf *out, struct
         err = epc_sdp_dup(w->committed.sent[EPC_SDP_WIC], &x->sent[EPC_SDP_WIC]);
     if (err == EPC_OK)
         err = iw_remote(w, x, EPC_SDP_WIC, &x->remote[EPC_SDP_WIC], cause);
+    if (err == EPC_OK)
+        err = iw_want(w, x, EPC_SDP_CORE, cause);
     return err == EPC_OK ? send_with(w, EPC_SDP_CORE, NULL, out, cause) : err;
 }
 
@@ -410,6 +424,20 @@ unsigned epc_iw_media_number(const struct epc_iw *w, size_t stream)
 
 const struct epc_sdp *epc_iw_want(const struct epc_iw *w)
 {
-    (void)w;
-    return NULL; /* every codec passes as it is */
+    const struct iw_exchange *x = &w->pending;
+    if (!w->have_pending)
+        return NULL;
+    enum epc_sdp_leg to = iw_other(x->offerer);
+    return x->recv[to] ? x->want[x->offerer] : x->want[to];
+}
+
+const struct epc_sdp *epc_iw_committed_want(const struct epc_iw *w, enum epc_sdp_leg leg)
+{
+    return w->have_committed ? w->committed.want[leg] : NULL;
+}
+
+bool epc_iw_transcoded(const struct epc_iw *w, size_t stream)
+{
+    const struct iw_exchange *x = w->have_pending ? &w->pending : &w->committed;
+    return stream < EPC_SDP_MAX_MEDIA && x->transcoded[stream];
 }

@@ -1,5 +1,5 @@
-/* Which payload formats pass between the legs. Payload numbers stay as they are: the gateway does not
- * transcode. */
+/* Which payload formats pass between the legs. Payload numbers stay as they are; what
+ * the gateway makes is added in iw_want.c. */
 #include "sdp/iw_priv.h"
 
 #include <string.h>

@@ -87,6 +87,13 @@ static const struct epc_sdp_media *source_line(const struct sender *s, size_t st
     return &s->x->remote[iw_other(s->leg)]->media[stream];
 }
 
+/* What the leg is to get: with the codecs that the gateway makes, if it makes any. */
+static const struct epc_sdp_media *codec_line(const struct sender *s, size_t stream)
+{
+    const struct epc_sdp *want = s->x->want[s->leg];
+    return want && stream < want->n_media ? &want->media[stream] : source_line(s, stream);
+}
+
 static bool runs(const struct sender *s, size_t stream)
 {
     return source_line(s, stream)->port && s->local->media[stream].port;
@@ -226,7 +233,7 @@ static enum epc_err put_core_line(struct sender *s, size_t stream, struct iw_cod
         return gateway_fault(s, stream, "no address for the core");
     if (!s->o_addr.p)
         s->o_addr = local->c_addr;
-    codecs_of(src, codecs);
+    codecs_of(codec_line(s, stream), codecs);
     iw_put_media(b, src->type, local->port,
                  !s->is_offer && offered ? offered->proto
                  : rtp                   ? EPC_STR("RTP/AVP")
@@ -243,6 +250,7 @@ static enum epc_err put_core_line(struct sender *s, size_t stream, struct iw_cod
     epc_buf_printf(b, "a=%s\r\n", sdp_dir_name(src->dir));
     iw_put_times(b, src);
     iw_put_codecs(b, codecs);
+    iw_put_qos(s->w, s->x, stream, b);
     return EPC_OK;
 }
 
@@ -339,7 +347,7 @@ static enum epc_err put_wic_line(struct sender *s, size_t stream, struct iw_code
         return gateway_fault(s, stream, "no ICE credentials or no DTLS fingerprint");
     if (!s->o_addr.p)
         s->o_addr = addr;
-    codecs_of(src, codecs);
+    codecs_of(codec_line(s, stream), codecs);
     iw_put_media(b, src->type, port,
                  !s->is_offer ? s->x->recv[EPC_SDP_WIC]->media[stream].proto
                  : rtp        ? EPC_STR("UDP/TLS/RTP/SAVPF")

@@ -18,6 +18,8 @@ struct iw_exchange {
     struct epc_sdp *remote[IW_LEGS]; /* the same, one m-line a stream, as the gateway sees it */
     struct epc_sdp *local[IW_LEGS];  /* the gateway's own description for the leg */
     struct epc_sdp *sent[IW_LEGS];   /* what we sent to the leg */
+    struct epc_sdp *want[IW_LEGS];   /* codecs that the leg shall get; NULL: those of the other's `remote` */
+    bool transcoded[EPC_SDP_MAX_MEDIA];
     bool offer_unchanged;
     size_t n_streams, n_core;
     int core_of[EPC_SDP_MAX_MEDIA];
@@ -36,6 +38,7 @@ struct epc_iw {
     struct iw_author author[IW_LEGS];
     struct iw_exchange committed, pending;
     bool have_committed, have_pending;
+    bool preconditions; /* we stand for the WIC's (iw_qos.c) */
 };
 
 /** Codecs of one m-line that pass; copies, with a name even where the peer left rtpmap out. */
@@ -89,6 +92,17 @@ enum epc_err iw_remote(const struct epc_iw *w, const struct iw_exchange *x, enum
                        struct epc_sdp **out, struct epc_cause *cause) EPC_MUST_CHECK;
 /** Same media for the gateway? (o= is not compared) */
 bool iw_same_media(const struct epc_sdp *a, const struct epc_sdp *b);
+
+/* ---- iw_want.c --------------------------------------------------------------------------------------- */
+
+/** Fill x->want[leg] from the other leg's `remote`, where the gateway transcodes. */
+enum epc_err iw_want(const struct epc_iw *w, struct iw_exchange *x, enum epc_sdp_leg leg, struct epc_cause *cause)
+    EPC_MUST_CHECK;
+
+/* ---- iw_qos.c ---------------------------------------------------------------------------------------- */
+
+/** The lines of RFC 3312 for a stream towards the core. */
+void iw_put_qos(const struct epc_iw *w, const struct iw_exchange *x, size_t stream, struct epc_buf *b);
 
 /* ---- iw_out.c ---------------------------------------------------------------------------------------- */
 

@@ -110,10 +110,14 @@ struct epc_iw_policy {
     size_t n_audio_codecs, n_video_codecs;
     uint32_t audio_bw_bps, video_bw_bps; /**< for b=AS towards the core where the WIC gave none */
     bool gateway_sctp;                   /**< the gateway can terminate data channels */
+    uint32_t transcodes;                 /**< bit n: the gateway makes audio_codecs[n] of any other such one */
 };
 
 enum epc_err epc_iw_create(struct epc_iw **out, const struct epc_iw_policy *p) EPC_MUST_CHECK;
 void epc_iw_free(struct epc_iw *w); /**< NULL-safe */
+
+/** What would be accepted on @p leg, as a description for a 488. */
+enum epc_err epc_iw_acceptable(const struct epc_iw_policy *p, enum epc_sdp_leg leg, struct epc_buf *out) EPC_MUST_CHECK;
 
 /** An offer arrived on @p from. Checks it (RFC 8839, 8842, 8858; WIC offers need ICE, DTLS, mux) and
  *  makes it the pending one.
@@ -166,6 +170,18 @@ void epc_iw_gateway_state(const struct epc_iw *w, enum epc_sdp_leg *offerer,
  *  Codecs that `remote` lacks are the gateway's to transcode. NULL: as `remote`. Borrowed until the next
  *  call. */
 const struct epc_sdp *epc_iw_want(const struct epc_iw *w);
+/** Does the gateway transcode stream @p i, as the exchange stands? */
+bool epc_iw_transcoded(const struct epc_iw *w, size_t stream);
+/** What epc_iw_want() was for a side in the committed exchange: towards @p leg. */
+const struct epc_sdp *epc_iw_committed_want(const struct epc_iw *w, enum epc_sdp_leg leg);
+
+/** Stand for the WIC's preconditions towards the core from now on (RFC 3312): its side is met; asked for in
+ *  our offers, answered where the core asks. Towards the WIC such lines never go. */
+void epc_iw_act_for_preconditions(struct epc_iw *w, bool on);
+/** The core's own side, as its newest description says. */
+enum epc_iw_qos { EPC_IW_QOS_NONE, EPC_IW_QOS_PENDING, EPC_IW_QOS_MET };
+enum epc_iw_qos epc_iw_qos(const struct epc_iw *w);
+
 /** Number (from 1, on the WIC's leg) of the m-line that stream @p i of `remote` stands for. */
 unsigned epc_iw_media_number(const struct epc_iw *w, size_t stream);
 

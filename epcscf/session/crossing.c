@@ -135,6 +135,7 @@ static enum epc_err core_initial(struct transfer *x, msg_t *msg, const struct ep
 
 static void read_core_request(struct transfer *x, msg_t *msg)
 {
+    x->wants_preconditions = epc_sip_lists(msg, "Supported", "precondition"); /* which goes no further */
     charging_read(x, msg);
     x->called_party = identity_uri(epc_sip_get(msg, "P-Called-Party-ID", 0));
     if (x->s && x->initial) {
@@ -173,9 +174,9 @@ bool cross_request(struct transfer *x, msg_t *msg, const struct epc_binding *b, 
     if (err == EPC_OK)
         err = early_request(x, msg);
     if (err == EPC_OK)
-        err = precondition_request(x, msg, cause);
-    if (err == EPC_OK)
         err = reliable_request(x, msg);
+    if (err == EPC_OK)
+        err = precondition_request(x, msg, cause);
     if (err != EPC_OK && cause->sip_status == 0)
         epc_cause_set(cause, 500, NULL, "%s", epc_err_name(err));
     return err == EPC_OK;

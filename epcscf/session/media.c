@@ -93,10 +93,26 @@ void media_policy_refresh(struct epc_session *s, struct job *j)
 
 /* ---- gateway events ---------------------------------------------------------------------------------- */
 
+static const char *failure_name(enum epc_gw_failure f)
+{
+    switch (f) {
+    case EPC_GW_FAIL_ICE:
+        return "ICE failed";
+    case EPC_GW_FAIL_DTLS:
+        return "DTLS failed";
+    case EPC_GW_FAIL_CONSENT:
+        return "Consent expired";
+    case EPC_GW_FAIL_BEARER:
+        break;
+    }
+    return "Bearer lost";
+}
+
 static void on_gateway_event(void *arg, const struct epc_gw_event *ev)
 {
     struct epc_session *s = arg;
     struct epc_cause cause;
+    char reason[96];
     unsigned number;
     switch (ev->kind) {
     case EPC_GW_EV_LEARNED:
@@ -110,12 +126,16 @@ static void on_gateway_event(void *arg, const struct epc_gw_event *ev)
     case EPC_GW_EV_FAILED:
         if (!s->answered)
             return; /* the caller may begin its checks with the final answer only; it is told again */
-        /* fall through */
+        epc_cause_set(&cause, 580, "TS 23.334 6.2.17", "%s", failure_name(ev->failure));
+        snprintf(reason, sizeof reason, "SIP;cause=580;text=\"%s\"", failure_name(ev->failure));
+        session_release(s, RELEASE_BOTH, &cause, reason);
+        break;
     case EPC_GW_EV_INACTIVE:
     case EPC_GW_EV_LOST:
         epc_cause_set(&cause, 503, "TS 23.334 6.2", "%s",
                       ev->kind == EPC_GW_EV_LOST ? "media lost at the gateway" : "no media");
-        session_release(s, RELEASE_BOTH, &cause, "SIP;cause=503;text=\"Media lost\"");
+        session_release(s, RELEASE_BOTH, &cause, ev->kind == EPC_GW_EV_LOST ? "SIP;cause=503;text=\"Media lost\""
+                                                                            : "SIP;cause=503;text=\"No media\"");
         break;
     }
 }
@@ -168,24 +188,16 @@ static bool ask_early(struct epc_session *s, struct epc_cause *cause)
     return false;
 }
 
-static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local,
-                              const struct epc_cause *gw_cause)
+/* @p local NULL: the gateway has it already. */
+static void offer_known(struct epc_session *s, const struct epc_sdp *local)
 {
-    struct epc_session *s = arg;
     struct epc_cause cause = {0};
     struct epc_buf text = {0};
-    if (!s->active) {
-        epc_sdp_free(local);
-        return;
-    }
-    if (err != EPC_OK)
-        cause = *gw_cause;
-    else if (epc_iw_offer_out(s->iw, local, &text, &cause) != EPC_OK || text.failed) {
+    if (epc_iw_offer_out(s->iw, local, &text, &cause) != EPC_OK || text.failed) {
         if (cause.sip_status == 0)
             epc_cause_set(&cause, 500, NULL, "offer cannot be made");
     } else if (!put_offer(s->active, &text))
         epc_cause_set(&cause, 500, NULL, "offer cannot be put into the message");
-    epc_sdp_free(local);
     epc_buf_free(&text);
     if (cause.sip_status == 0 && ask_early(s, &cause))
         return;
@@ -194,6 +206,19 @@ static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local
         finish(s, &cause);
     } else
         finish(s, NULL);
+}
+
+static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local, const struct epc_cause *gw_cause)
+{
+    struct epc_session *s = arg;
+    if (s->active && err == EPC_OK)
+        offer_known(s, local);
+    else if (s->active) {
+        struct epc_cause cause = *gw_cause;
+        media_rollback(s);
+        finish(s, &cause);
+    }
+    epc_sdp_free(local);
 }
 
 /* The WIC need not hear of an offer that changes nothing but preconditions or addresses. */
@@ -212,14 +237,29 @@ static void answer_here(struct epc_session *s, struct job *j)
     finish(s, cause.sip_status ? &cause : NULL);
 }
 
+/* Its sender is told what would be taken (TS 24.229 6.2). */
+static void say_acceptable(struct epc_session *s, struct job *j, struct epc_cause *cause)
+{
+    struct epc_buf text = {0};
+    if (!cause->warning)
+        cause->warning = "399 epcscf \"Session description not acceptable\"";
+    if (j->kind == JOB_REQUEST && !j->x->acceptable_sdp &&
+        epc_iw_acceptable(&s->ss->iw_policy, sdp_leg(j->from), &text) == EPC_OK)
+        j->x->acceptable_sdp = epc_buf_take(&text, NULL);
+    epc_buf_free(&text);
+}
+
 static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str sdp)
 {
     struct epc_sdp *remote = NULL;
     struct epc_cause cause = {0};
-    bool unchanged = false, glare = epc_iw_pending(s->iw) && epc_iw_offerer(s->iw) != sdp_leg(j->from);
+    bool unchanged = false, same_side = epc_iw_offerer(s->iw) == sdp_leg(j->from);
+    bool glare = epc_iw_pending(s->iw) && !same_side;
     enum epc_err err = epc_iw_offer(s->iw, sdp_leg(j->from), sdp, &remote, &unchanged, &cause);
     if (err != EPC_OK) {
         epc_count(EPC_C_SDP_REFUSED);
+        if (cause.sip_status == 488)
+            say_acceptable(s, j, &cause);
         if (cause.sip_status == 0)
             epc_cause_set(&cause, glare ? 491 : 500, "RFC 3261 14.2", "%s", epc_err_name(err));
         finish(s, &cause);
@@ -231,6 +271,11 @@ static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str
         return;
     }
     s->offering = j->x;
+    if (unchanged && same_side && s->gw) { /* a session refresh: the gateway is left alone */
+        epc_sdp_free(remote);
+        offer_known(s, NULL);
+        return;
+    }
     const struct epc_gw_ctx_opts gw_opts = {.call_id = s->call_id, .event = on_gateway_event, .arg = s,
                                             .emergency = s->emergency, .priority = s->emergency ? 15 : 0};
     if (!s->gw && epc_gw_ctx_create(&s->gw, s->ss->gw, &gw_opts) != EPC_OK) {
@@ -505,9 +550,11 @@ void media_rollback(struct epc_session *s)
         return;
     epc_iw_rollback(s->iw);
     epc_iw_gateway_state(s->iw, &offerer, &offer, &answer);
+    enum epc_sdp_leg answerer = offerer == EPC_SDP_WIC ? EPC_SDP_CORE : EPC_SDP_WIC;
     if (s->gw && offer && answer)
         epc_gw_restore(s->gw, offerer == EPC_SDP_WIC ? EPC_GW_ACCESS : EPC_GW_CORE,
-                       &(struct epc_gw_media){.remote = offer}, &(struct epc_gw_media){.remote = answer});
+                       &(struct epc_gw_media){.remote = offer, .want = epc_iw_committed_want(s->iw, answerer)},
+                       &(struct epc_gw_media){.remote = answer, .want = epc_iw_committed_want(s->iw, offerer)});
     if (s->told && offer && answer) /* it may have heard of an answer that holds no more */
         policy_refresh_later(s);
 }

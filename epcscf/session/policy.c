@@ -92,6 +92,7 @@ static void gateway_facts(struct epc_session *s, struct epc_flow *flow, struct e
         g->media[number - 1].core = v.stream[i].core;
         g->media[number - 1].ice_state = ice_state(v.stream[i].ice);
         g->media[number - 1].srtp_profile = v.stream[i].srtp_profile;
+        g->media[number - 1].transcoded = epc_iw_transcoded(s->iw, i);
         if (g->n_media < number)
             g->n_media = number;
     }

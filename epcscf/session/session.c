@@ -172,6 +172,7 @@ struct epc_session *session_new(struct epc_sessions *ss, struct epc_sip_in *in)
     struct epc_gw_caps caps;
     epc_gw_caps(ss->gw, &caps); /* as it is now: gateways come and go */
     ss->iw_policy.gateway_sctp = caps.sctp;
+    ss->iw_policy.transcodes = !caps.transcodes ? 0 : caps.audio_codecs ? caps.audio_codecs : UINT32_MAX;
     if (!s->call_id || !s->caller_tag || !s->requested || !dialog_from_invite(s, sip) ||
         epc_iw_create(&s->iw, &ss->iw_policy) != EPC_OK || !link_to_flow(s)) {
         session_free(s);

@@ -157,6 +157,7 @@ struct transfer {
     bool in_dialog;
     struct early *early;      /* the callee's dialogs that it has made or is in */
     struct reliable *reliable; /* its provisional responses on their way to the core (reliable.c) */
+    bool wants_preconditions; /* its sender knows RFC 3312 */
     bool acts_reliably;       /* this node does for the WIC what RFC 3262 asks */
     bool offered;             /* it came without an offer and a response brought one */
     bool finished;            /* a final response was relayed or made here */

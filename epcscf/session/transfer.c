@@ -84,7 +84,8 @@ void transfer_refuse(struct transfer *x, const struct epc_cause *cause)
         return;
     x->finished = true;
     if (x->acceptable_sdp && cause->sip_status == 488)
-        epc_sip_in_refuse_sdp(x->in, cause, "370 epcscf \"Insufficient bandwidth\"", x->acceptable_sdp);
+        epc_sip_in_refuse_sdp(x->in, cause, cause->warning ? cause->warning : "370 epcscf \"Insufficient bandwidth\"",
+                              x->acceptable_sdp);
     else
         epc_sip_in_refuse(x->in, cause);
     epc_timer_stop(x->ss->shard, &x->timer_c);

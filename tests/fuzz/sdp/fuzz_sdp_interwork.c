@@ -30,10 +30,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     epc_log_setup(EPC_LOG_ERROR, 2);
     policy.gateway_sctp = data[0] & 2;
+    policy.transcodes = data[0] & 4 ? UINT32_MAX : 0;
     enum epc_sdp_leg from = data[0] & 1 ? EPC_SDP_CORE : EPC_SDP_WIC;
     struct epc_str rest = {(const char *)data + 1, size - 1};
     if (epc_iw_create(&w, &policy) != EPC_OK)
         return 0;
+    epc_iw_act_for_preconditions(w, data[0] & 8);
     for (int i = 0; i < 4 && rest.p; i++) {
         bool swap = false;
         struct epc_str offer = next(&rest, &swap), answer = next(&rest, &swap);

@@ -122,14 +122,16 @@ static const char *const video[] = {"VP8", "H264"};
 static void test_interwork(void **state)
 {
     (void)state;
-    const struct epc_iw_policy policy = {
+    struct epc_iw_policy policy = {
         .audio_codecs = audio, .n_audio_codecs = 3, .video_codecs = video, .n_video_codecs = 2,
     };
     for (size_t i = 0; i < n_inputs; i++)
         for (int k = 0; k < ROUNDS; k++) {
             struct epc_iw *w = NULL;
             const struct input *other = &inputs[rnd((uint32_t)n_inputs)];
+            policy.transcodes = k & 1 ? UINT32_MAX : 0;
             assert_int_equal(epc_iw_create(&w, &policy), EPC_OK);
+            epc_iw_act_for_preconditions(w, k & 2);
             for (int round = 0; round < 2; round++) {
                 size_t n, m;
                 char *offer = mutate(&inputs[i], &n), *answer = mutate(other, &m);

@@ -812,7 +812,13 @@ static void some_request(void)
     enum epc_leg leg = roll(2) ? EPC_LEG_WIC : EPC_LEG_CORE;
     const char *method = roll(12) ? methods[roll(EPC_ARRAY_LEN(methods))] : "BYE";
     const char *callee = roll(8) ? "callee" : "fork";
-    if (roll(6) == 0)
+    msg_t *said = ins[0]->n_answers ? ins[0]->answer[roll((unsigned)ins[0]->n_answers)] : NULL;
+    if (strcmp(method, "PRACK") == 0 && said && roll(2)) {
+        struct epc_str rseq = epc_sip_get(said, "RSeq", 0);
+        char rack[96];
+        snprintf(rack, sizeof rack, "RAck: %.*s 1 INVITE\r\n", EPC_STR_ARG(rseq));
+        epc_sessions_request(ss, request(caller, method, (unsigned)n_ins + 2, callee, "caller", NULL, rseq.n ? rack : NULL));
+    } else if (roll(6) == 0)
         receive(leg, method, (unsigned)n_ins + 2, NULL, roll(2) ? "caller" : "other", some_sdp(leg));
     else
         receive(leg, method, (unsigned)n_ins + 2, leg == caller ? callee : "caller",
@@ -851,7 +857,9 @@ static void some_response(void)
     if (status >= 200)
         out_final[i] = status;
     seam_respond(out, status, roll(6) ? "callee" : "fork", some_sdp(out->leg),
-                 status == 183 && roll(2) ? "Require: 100rel\r\nRSeq: 1\r\n" : NULL);
+                 status == 183 && roll(2) ? roll(2) ? "Require: 100rel\r\nRSeq: 1\r\n"
+                                                    : "Require: 100rel\r\nRSeq: 2\r\nP-Early-Media: sendonly\r\n"
+                                          : NULL);
     if (status >= 200 && (!invite || status >= 300 || roll(8) == 0))
         seam_over(out);
 }
@@ -962,11 +970,16 @@ static void any_order(void **state)
         cfg.policy.preliminary = roll(4) == 0;
         cfg.policy.mode = roll(2) ? EPC_POLICY_REQUIRED : EPC_POLICY_OPTIONAL;
         caller = roll(2) ? EPC_LEG_WIC : EPC_LEG_CORE;
+        cfg.calls.reliable_for_wic = roll(2);
+        cfg.calls.early_media = roll(2) ? EPC_EARLY_MEDIA_OPEN : EPC_EARLY_MEDIA_CLOSED;
+        cfg.calls.preconditions = roll(2) ? EPC_PRECONDITIONS_ACT : EPC_PRECONDITIONS_OFFER;
         epc_sessions_request(ss, request(caller, "INVITE", 1, NULL, "caller",
                                          roll(5) == 0            ? NULL
                                          : caller == EPC_LEG_WIC ? WIC_OFFER
                                                                  : CORE_SDP,
-                                         caller == EPC_LEG_CORE && roll(8) ? CORE_ROUTE : NULL));
+                                         caller != EPC_LEG_CORE || !roll(8) ? NULL
+                                         : roll(3) ? CORE_ROUTE
+                                                   : CORE_ROUTE "Require: 100rel, precondition\r\n"));
         /* the seams keep what they are given: leave them room for what one event may bring */
         for (int i = 0; i < RANDOM_EVENTS && seam.n_out < SEAM_MAX - 12 && seam.n_ack < SEAM_MAX - 8; i++)
             some_event();
