@@ -124,7 +124,8 @@ perhaps(Make) -> case rand:uniform(2) of 1 -> Make(); 2 -> asn1_NOVALUE end.
 flag() -> perhaps(fun() -> 'NULL' end).
 number(Max) -> rand:uniform(Max).
 
-word() -> [one("abcdefghijklmnopqrstuvwxyz") | some(fun() -> one("abcdefghijklmnopqrstuvwxyz0123456789") end, 8)].
+%% No keyword, be it a short one, begins so.
+word() -> [$x | some(fun() -> one("abcdefghijklmnopqrstuvwxyz0123456789") end, 8)].
 package() -> one(["g", "gm", "ipdc", "tman", "nt", "adid", word()]) ++ "/" ++ word().
 %% megaco puts quotes where they must be, and leaves those that are there.
 text() -> pick([fun() -> some(fun() -> one("abcXYZ 019,;:{}=[]()<>.-") end, 20) end,
