@@ -18,7 +18,7 @@ def arguments():
     p.add_argument("--call", action="store_true",
                    help="register a headless browser, make calls and print what happened")
     p.add_argument("--agw", choices=("rtpengine", "h248"), default="rtpengine",
-                   help="which media gateway")
+                   help="which media gateway: rtpengine itself, or one that is driven by H.248")
     p.add_argument("--keep", action="store_true",
                    help="with --call: leave the lab running afterwards, until Ctrl-C")
     p.add_argument("--core", choices=("simple", "ims"), default="simple",
@@ -48,9 +48,6 @@ def explain(error):
 
 def main():
     options = arguments()
-    if options.agw == "h248":
-        print("The H.248 gateway (Iq) is not there yet; use --agw rtpengine.", file=sys.stderr)
-        return 2
     for s in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(s, interrupted)
     lab = None
@@ -61,7 +58,7 @@ def main():
         build(options.preset, say=print)
         lab = Lab(options.var, options.shards, options.policy, options.preset,
                   say=lambda text: print("  " + text, flush=True), core=options.core,
-                  pcrf=options.pcrf)
+                  pcrf=options.pcrf, agw=options.agw)
         lab.start()
         print(lab.addresses(), flush=True)
         status = 0

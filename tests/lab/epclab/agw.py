@@ -46,7 +46,7 @@ class Agw(ErlangPeer):
         self.record = os.path.join(self.dir, "iq.jsonl")
         self.transport, self.compact, self.version = "tcp", False, 2
         self.packages = dict(PACKAGES)
-        self.settings = {}  # more of the configuration: max_contexts, eager, ice_ms, dtls_ms, pending_ms
+        self.settings = {"ice_ms": 120000}  # scripted WICs have no ICE; more of the configuration: max_contexts, eager, ice_ms, dtls_ms, pending_ms
         self.paused = False
 
     def ports(self):

@@ -4,10 +4,10 @@ import subprocess
 import threading
 
 from . import addresses
-from .checks import check_capture, check_leaks
+from .checks import check_capture, check_iq, check_leaks
 from .epcscf import ROOT
 from .ladder import ladders
-from .runner import Runner, check
+from .runner import Runner, check, equal
 from .wait import LabError
 
 BROWSER = os.path.join(ROOT, "tests", "browser")
@@ -150,6 +150,9 @@ def run_calls(lab, ladder=True):
         run.run("a ladder for each call", show, lab)
     flush_capture(lab)
     run.run("every captured message decodes", check_capture, lab.capture.file, lab.capture.shards)
+    if lab.agw:
+        run.run("every Iq message decodes", check_iq, lab.capture.file, lab.capture.shards, len(lab.agw.messages()))
+        run.run("the gateway found no fault", lambda: equal(lab.agw.faults(), 0, "faults of what it was sent"))
     run.run("nothing leaks", check_leaks, lab)
     return run.finish()
 

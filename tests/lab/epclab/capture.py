@@ -25,7 +25,7 @@ class Capture(Component):
     def filter(self):
         first = a.EPCSCF_CORE[1]
         sip = [a.CORE[1], a.SCSCF[1], a.PHONE[1]] + [first + i for i in range(self.shards)]
-        ports = " or ".join(f"port {p}" for p in sip + [a.WSS[1], a.PCRF[1], a.RTPENGINE_NG[1]])
+        ports = " or ".join(f"port {p}" for p in sip + [a.WSS[1], a.PCRF[1], a.RTPENGINE_NG[1], a.IQ[1]])
         return ports
 
     def prepare(self):

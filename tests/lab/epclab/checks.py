@@ -96,7 +96,7 @@ def _marks(file, shards):
     """[(frame, protocol: text)] of every malformed or expert mark of a warning or worse."""
     done = subprocess.run([*_dissector(file), "-n", "-r", file, *_decode_as(file, shards), "-q", "-z",
                            # Cx is between the lab's own peers; Kamailio's has an AVP of its own.
-                           "expert,warn,sip or sdp or (diameter and not ip.addr == "
+                           "expert,warn,sip or sdp or megaco or (diameter and not ip.addr == "
                            f"{a.HSS[0]})"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise LabError(f"tshark could not read {file}: {done.stderr.strip()[-300:]}")
@@ -137,6 +137,19 @@ def check_capture(file, shards=1, diameter=True):
     check(counts["sip"] > wss, "no SIP was captured towards the core")
     check(wss > 0, "no SIP was captured over WSS")
     check(counts["diameter"] > 0 or not diameter, "no Diameter was captured")
+
+
+def check_iq(file, shards, messages):
+    """Every Iq message in the capture decodes, and there are as many as the gateway says that crossed."""
+    port = f"(tcp.port == {a.IQ[1]} and tcp.len > 0) or (udp.port == {a.IQ[1]} and udp.length > 8)"
+    found = sum(len(row[0].split()) for row in _tshark(file, shards, "megaco", "megaco.version"))
+    # Parts of a message that TCP cut have no dissector of their own.
+    stray = [row[0] for row in _tshark(file, shards, f"({port}) and not megaco and not tcp.reassembled_in "
+                                       "and not icmp and not tcp.analysis.flags", "frame.number")]
+    print(f"    Iq in the capture: {found} messages, {messages} in the gateway's record", flush=True)
+    check(found > 0, "no Iq was captured")
+    check(not stray, f"what is on the Iq port and no H.248: frames {stray[:10]}")
+    check(found == messages, f"the capture holds {found} messages, the gateway's record {messages}")
 
 
 def check_core_side(file, shards=1):

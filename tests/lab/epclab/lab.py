@@ -4,6 +4,7 @@ import glob
 import os
 
 from . import addresses as a
+from .agw import Agw
 from .baresip import Baresip
 from .capture import Capture
 from .certs import Certificates
@@ -25,10 +26,11 @@ class Lab:
 
     def __init__(self, var=DEFAULT_VAR, shards=1, policy="required", preset="release",
                  capture=True, say=lambda text: None, core="simple",
-                 pcrf="freediameter"):
+                 pcrf="freediameter", agw="rtpengine"):
         """core: "simple", one registrar without a database; "ims", with S-CSCF modules and HSS;
         "scripted", for what those cannot do. pcrf: "freediameter", which does what its rules say, or
-        "erlang", which is strict."""
+        "erlang", which is strict. agw: "rtpengine", which the eP-CSCF drives itself, or "h248", a gateway of
+        its own that drives it."""
         self.var = os.path.abspath(var)
         self.say = say
         self.certs = Certificates(self.var)
@@ -36,13 +38,16 @@ class Lab:
         self.kamailio = (ImsCore(self.var, self.hss) if core == "ims" else
                          ScriptedCore(self.var) if core == "scripted" else Kamailio(self.var))
         self.rtpengine = Rtpengine(self.var)
+        self.agw = Agw(self.var) if agw == "h248" else None
         fdx = os.path.join(ROOT, "build", preset, "fdx")
         self.pcrf = ErlangPcrf(self.var) if pcrf == "erlang" else Pcrf(self.var, fdx, self.certs)
         self.baresip = Baresip(self.var)
-        self.epcscf = Epcscf(self.var, preset, shards, policy, self.certs)
+        self.epcscf = Epcscf(self.var, preset, shards, policy, self.certs, agw)
         self.capture = Capture(self.var, shards)
         # What others connect to comes first; the daemon starts last and stops first.
         self.components = [self.kamailio, self.rtpengine, self.pcrf, self.baresip, self.epcscf]
+        if self.agw: # registers by itself, as soon as the daemon is there
+            self.components.insert(2, self.agw)
         if self.hss:
             self.components.insert(0, self.hss)
         if capture:
@@ -60,9 +65,17 @@ class Lab:
             for component in only or self.components:
                 component.start()
                 self.say(f"{component.name} is ready (log: {component.log})")
+            if self.agw and self.agw.alive() and self.epcscf.alive():
+                self.gateway_comes()
         except BaseException:
             self.stop()
             raise
+
+    def gateway_comes(self, seconds=20):
+        """Wait until the H.248 gateway has registered and new calls may use it."""
+        self.agw.wait_registered(seconds)
+        if not poll(lambda: self.epcscf.metrics().get("iq_gateways", 1) >= 1, seconds):
+            raise LabError("the eP-CSCF does not use the gateway", self.epcscf.log)
 
     def stop(self):
         for component in reversed(self.components):
@@ -119,6 +132,8 @@ class Lab:
             found.update(self.epcscf.gauges())
         if self.rtpengine.alive():
             found["rtpengine calls"] = len(self.rtpengine.calls())
+        if self.agw and self.agw.alive():
+            found["gateway contexts"] = self.agw.contexts()
         if self.pcrf.alive():
             found["pcrf sessions"] = self.pcrf.open_sessions()
         return found

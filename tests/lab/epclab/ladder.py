@@ -78,8 +78,33 @@ def sip_line(item):
                 label, ", ".join(detail), item["text"])
 
 
+IQ = re.compile(r"\s*(?:MEGACO|!)/\d\s+\S+\s+(Transaction|T|Reply|P|Pending|PN|TransactionResponseAck|K)\b[\s={]*(\d+)",
+                re.I)
+IQ_COMMAND = re.compile(r"\b(?:[OW]-)*(Add|Modify|Move|Subtract|AuditValue|AuditCapability|Notify|ServiceChange|"
+                        r"A|MF|MV|S|AV|AC|N|SC)\s*=\s*(ROOT|\*|ip/[^\s{},]+)", re.I)
+
+
+def iq_line(item, found):
+    """H.248: which transaction, the commands and their terminations, an error."""
+    text = item["text"]
+    detail = [f"{command} {termination}" for command, termination in IQ_COMMAND.findall(text)]
+    context = re.search(r"\b(?:Context|C)\s*=\s*([^\s{]+)", text, re.I)
+    if context:
+        detail.insert(0, f"context {context.group(1)}")
+    error = re.search(r"\b(?:Error|ER)\s*=\s*(\d+)", text, re.I)
+    if error:
+        detail.append(f"error {error.group(1)}")
+    kind = {"t": "Transaction", "p": "Reply", "pn": "Pending", "k": "TransactionResponseAck"}
+    name = kind.get(found.group(1).lower(), found.group(1))
+    return Line(item["t_us"], "Iq", item["dir"] == "out", item.get("key", ""), f"{name} {found.group(2)}",
+                ", ".join(detail), text)
+
+
 def gateway_line(item):
     text = item["text"]
+    h248 = IQ.match(text)
+    if h248:
+        return iq_line(item, h248)
     found = re.search(r'"(?:command|result)"\s*:\s*"([^"]*)"', text)
     detail = []
     for name in ("error-reason", "direction", "transport-protocol", "call-id"):
