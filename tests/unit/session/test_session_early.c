@@ -323,7 +323,7 @@ static void answer_waits_for_prack(void **state)
     seam_respond(seam.out[0], 200, "callee", WIC_ANSWER, NULL);
     assert_int_equal(in->final, 0);
     char rack[64];
-    snprintf(rack, sizeof rack, "%s 1 INVITE", header(in->answer[0], "RSeq"));
+    snprintf(rack, sizeof rack, "%.20s 1 INVITE", header(in->answer[0], "RSeq"));
     assert_int_equal(prack(2, rack)->final, 200);
     assert_int_equal(in->final, 200);
     ack(EPC_LEG_CORE, NULL);
