@@ -5,6 +5,7 @@
 
 static const struct epc_gw_ops *const back_ends[] = {
     [EPC_GATEWAY_RTPENGINE] = &epc_gw_rtpengine_ops,
+    [EPC_GATEWAY_H248] = &epc_gw_h248_ops,
 };
 
 static const struct epc_gw_ops *back_end(const struct epc_cfg_media *cfg)

@@ -32,7 +32,7 @@ struct epc_gw_ctx {
     struct epc_gw *gw;
 };
 
-extern const struct epc_gw_ops epc_gw_rtpengine_ops;
+extern const struct epc_gw_ops epc_gw_rtpengine_ops, epc_gw_h248_ops;
 
 /** What a gateway counted over the life of a context; a number that it did not tell is UINT64_MAX. */
 struct gw_statistics {

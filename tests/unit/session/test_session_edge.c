@@ -233,7 +233,7 @@ static void charging_vector(void **state)
     seam.charging_functions = "ccf=192.0.2.77";
     struct epc_sip_in *in = up(NULL, NULL);
     char first[256];
-    snprintf(first, sizeof first, "%s", header(seam.out[0]->msg, "P-Charging-Vector"));
+    snprintf(first, sizeof first, "%.255s", header(seam.out[0]->msg, "P-Charging-Vector"));
     assert_non_null(strstr(first, ";orig-ioi=\"Type 1edge.test\""));
     assert_null(strstr(first, "term-ioi"));
     assert_string_equal(header(seam.out[0]->msg, "P-Charging-Function-Addresses"), "ccf=192.0.2.77");
@@ -677,7 +677,7 @@ static void subscription(void **state)
     struct epc_sip_in *in = begin(EPC_LEG_WIC, "SUBSCRIBE", "Event: presence\r\nExpires: 600\r\n");
     assert_non_null(sip_object(last_sent())->sip_record_route);
     char vector[256];
-    snprintf(vector, sizeof vector, "%s", header(last_sent(), "P-Charging-Vector"));
+    snprintf(vector, sizeof vector, "%.255s", header(last_sent(), "P-Charging-Vector"));
     answer_last(200, "Expires: 600\r\n");
     assert_int_equal(in->final, 200);
     assert_int_equal(loose_dialogs(), 1);
