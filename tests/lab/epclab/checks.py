@@ -157,7 +157,7 @@ def check_core_side(file, shards=1):
     source = f"ip.src == {a.EPCSCF_CORE[0]}"
     faults, seen = [], 0
     for frame, media, attributes, session in _tshark(
-            file, shards, f"sdp and {source}", "frame.number", "sdp.media", "sdp.media_attr",
+            file, shards, f"sdp and not megaco and {source}", "frame.number", "sdp.media", "sdp.media_attr",
             "sdp.session_attr"):
         seen += 1
         if re.search(r"SAVPF|SAVP|AVPF|UDP/TLS|DTLS|TCP/TLS", media):
