@@ -57,10 +57,22 @@ static bool of_format(const struct epc_sdp_attr *a, struct epc_str *fmt)
     return false;
 }
 
-static void put_m(struct epc_buf *b, const struct epc_sdp_media *m, const struct epc_sdp_media *only,
-                  const char *port)
+static bool is_rtp(const struct epc_sdp_media *m)
 {
-    epc_buf_printf(b, "m=%.*s %s %.*s", EPC_STR_ARG(m->type), port, EPC_STR_ARG(m->proto));
+    return m->proto.n && memmem(m->proto.p, m->proto.n, "RTP/", 4);
+}
+
+/* TS 23.334 5.20: the access side is WebRTC, the core side plain RTP, whatever the other side's description
+ * says that a Local is made of. Other transports (data channels) are as they are. */
+static struct epc_str own_proto(enum epc_gw_side side, const struct epc_sdp_media *m)
+{
+    return !is_rtp(m) ? m->proto : side == EPC_GW_ACCESS ? EPC_STR("UDP/TLS/RTP/SAVPF") : EPC_STR("RTP/AVP");
+}
+
+static void put_m(struct epc_buf *b, const struct epc_sdp_media *m, const struct epc_sdp_media *only,
+                  const char *port, struct epc_str proto)
+{
+    epc_buf_printf(b, "m=%.*s %s %.*s", EPC_STR_ARG(m->type), port, EPC_STR_ARG(proto));
     for (size_t i = 0; i < m->n_fmt; i++)
         if (has_format(only, m->fmt[i]))
             epc_buf_printf(b, " %.*s", EPC_STR_ARG(m->fmt[i]));
@@ -127,7 +139,7 @@ void iq_local_text(struct epc_buf *b, const struct iq_local *l)
         snprintf(port, sizeof port, "%u", got->port);
     } else
         epc_buf_adds(b, "$\r\n");
-    put_m(b, m, l->only, port);
+    put_m(b, m, l->only, port, own_proto(l->side, m));
     put_what_travels(b, m, l->only);
     if (m->sctp_port || m->max_message_size)
         epc_buf_adds(b, got && got->sctp_port ? "" : "a=sctp-port:$\r\n");
@@ -135,8 +147,8 @@ void iq_local_text(struct epc_buf *b, const struct iq_local *l)
         epc_buf_printf(b, "a=sctp-port:%" PRIu32 "\r\n", got->sctp_port);
     if (l->side == EPC_GW_CORE)
         return;
-    if (m->rtcp_mux)
-        epc_buf_adds(b, "a=rtcp-mux\r\n");
+    if (is_rtp(m))
+        epc_buf_adds(b, "a=rtcp-mux\r\n"); /* RFC 8834 4.5 */
     put_own_webrtc(b, l);
 }
 
@@ -147,7 +159,7 @@ void iq_remote_text(struct epc_buf *b, const struct epc_sdp_media *m)
     epc_buf_printf(b, "v=0\r\nc=IN %s %.*s\r\n", m->c_ip6 ? "IP6" : "IP4", EPC_STR_ARG(m->c_addr));
     if (m->ice_lite)
         epc_buf_adds(b, "a=ice-lite\r\n");
-    put_m(b, m, NULL, port);
+    put_m(b, m, NULL, port, m->proto);
     put_what_travels(b, m, NULL);
     if (m->rtcp_mux)
         epc_buf_adds(b, "a=rtcp-mux\r\n");
@@ -202,7 +214,7 @@ static void put_own(struct epc_buf *b, const struct epc_sdp_media *m)
 {
     char port[8];
     snprintf(port, sizeof port, "%u", m->port);
-    put_m(b, m, NULL, port);
+    put_m(b, m, NULL, port, m->proto);
     epc_buf_printf(b, "c=IN %s %.*s\r\n", m->c_ip6 ? "IP6" : "IP4", EPC_STR_ARG(m->c_addr));
     put_what_travels(b, m, NULL);
     if (m->rtcp_mux)
