@@ -18,7 +18,7 @@ struct iw_exchange {
     struct epc_sdp *remote[IW_LEGS]; /* the same, one m-line a stream, as the gateway sees it */
     struct epc_sdp *local[IW_LEGS];  /* the gateway's own description for the leg */
     struct epc_sdp *sent[IW_LEGS];   /* what we sent to the leg */
-    struct epc_sdp *want[IW_LEGS];   /* codecs that the leg shall get; NULL: those of the other's `remote` */
+    struct epc_sdp *want[IW_LEGS];   /* protocols and codecs that the leg shall get */
     bool transcoded[EPC_SDP_MAX_MEDIA];
     bool offer_unchanged;
     size_t n_streams, n_core;
@@ -95,7 +95,7 @@ bool iw_same_media(const struct epc_sdp *a, const struct epc_sdp *b);
 
 /* ---- iw_want.c --------------------------------------------------------------------------------------- */
 
-/** Fill x->want[leg] from the other leg's `remote`, where the gateway transcodes. */
+/** Fill x->want[leg] from the other leg's `remote`. */
 enum epc_err iw_want(const struct epc_iw *w, struct iw_exchange *x, enum epc_sdp_leg leg, struct epc_cause *cause)
     EPC_MUST_CHECK;
 

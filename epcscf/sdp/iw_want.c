@@ -1,6 +1,6 @@
-/* What the other leg is to be described as where the gateway transcodes (TS 26.114 5.2.1, RFC 7874 3): an
- * offer grows by the codecs that the gateway makes, behind those that pass as they are; an answer is
- * brought back to what the offerer has. */
+/* What the other leg is to be described as. Where the gateway transcodes (TS 26.114 5.2.1, RFC 7874 3) an
+ * offer grows by the codecs that it makes, behind those that pass as they are, and an answer is brought
+ * back to what the offerer has. */
 #include "sdp/iw_priv.h"
 
 #include <inttypes.h>
@@ -217,7 +217,7 @@ static void put_stream(const struct epc_iw *w, struct iw_exchange *x, enum epc_s
         codecs->n = 0;
         for (size_t k = 0; k < src->n_codec && codecs->n < IW_MAX_CODECS; k++)
             codecs->c[codecs->n++] = src->codec[k];
-        if (epc_str_eqc(src->type, "audio")) {
+        if (w->policy.transcodes && epc_str_eqc(src->type, "audio")) {
             if (leg == x->offerer)
                 x->transcoded[i] = bring_back(&w->policy, &x->remote[leg]->media[i], src, codecs);
             else
@@ -236,8 +236,6 @@ enum epc_err iw_want(const struct epc_iw *w, struct iw_exchange *x, enum epc_sdp
     struct epc_buf b = {0};
     struct epc_sdp *want = NULL;
     enum epc_err err = EPC_ENOMEM;
-    if (w->policy.transcodes == 0)
-        return EPC_OK;
     struct iw_codecs *codecs = malloc(sizeof *codecs);
     epc_buf_adds(&b, "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n");
     for (size_t i = 0; codecs && i < x->n_streams; i++)

@@ -167,8 +167,8 @@ void epc_iw_gateway_state(const struct epc_iw *w, enum epc_sdp_leg *offerer,
                           const struct epc_sdp **offer, const struct epc_sdp **answer);
 /** What the other leg shall be described as, after epc_iw_offer() or epc_iw_answer(): m-lines as in
  *  `remote`, with the codecs, payload numbers and direction that the other side is to get; no addresses.
- *  Codecs that `remote` lacks are the gateway's to transcode. NULL: as `remote`. Borrowed until the next
- *  call. */
+ *  Codecs that `remote` lacks are the gateway's to transcode. Borrowed until the next call; NULL before the
+ *  first. */
 const struct epc_sdp *epc_iw_want(const struct epc_iw *w);
 /** Does the gateway transcode stream @p i, as the exchange stands? */
 bool epc_iw_transcoded(const struct epc_iw *w, size_t stream);

@@ -157,7 +157,9 @@ static void nothing_is_made(void **state)
 {
     struct epc_iw *w = *state;
     GIVES(run(w, EPC_SDP_WIC, true, WIC("111 0 126", "actpass", OPUS EV8)), "RTP/AVP 111 0 126\r\n");
-    assert_null(epc_iw_want(w));
+    const struct epc_sdp *want = epc_iw_want(w);
+    assert_int_equal(want->media[0].n_codec, 3);
+    assert_true(epc_str_eqc(want->media[0].proto, "RTP/AVP"));
 }
 
 /* All 32 dynamic numbers are in use: what has none is left out, and nothing stands twice. */
