@@ -142,8 +142,10 @@ def fault():
     install("build", "peers")
     built("dev")
     passed, failed = scenarios(os.path.join(TESTS, "fault", "run"), "--preset", "dev")
-    p, f = scenarios(sys.executable, os.path.join(TESTS, "fault", "rx_faults.py"), "--preset", "dev", "--no-build")
-    return passed + p, failed + f
+    for program in ("rx_faults.py", "iq_faults.py"):
+        p, f = scenarios(sys.executable, os.path.join(TESTS, "fault", program), "--preset", "dev", "--no-build")
+        passed, failed = passed + p, failed + f
+    return passed, failed
 
 
 def abuse():
@@ -164,9 +166,9 @@ def browser():
     install("build", "peers", "browser")
     built("dev")
     passed = failed = 0
-    for shards, core in (("1", "simple"), ("2", "simple"), ("2", "ims")):
+    for shards, core, agw in (("1", "simple", "rtpengine"), ("2", "simple", "h248"), ("2", "ims", "rtpengine")):
         p, f = scenarios(os.path.join(TESTS, "lab", "run"), "--call", "--preset", "dev",
-                         "--shards", shards, "--core", core, "--var",
+                         "--shards", shards, "--core", core, "--agw", agw, "--var",
                          os.path.join(TESTS, "lab", "var", f"browser-{core}-{shards}"))
         passed, failed = passed + p, failed + f
     p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", "wwsf.py"), "--preset", "dev", "--browser",

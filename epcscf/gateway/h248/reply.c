@@ -124,6 +124,8 @@ enum iq_verdict iq_reply(struct iq_ctx *c, enum epc_err err, const struct h248_r
         .context = on_context, .command = on_command, .error = on_error, .local = on_local};
     struct reading rd = {.c = c, .mg = r->mg, .mg_name = r->mg_name, .side = -1};
     bool fresh = !c->id;
+    if (fresh) /* a first try that was refused may have named some */
+        c->leg[0].name[0] = c->leg[1].name[0] = 0;
     if (err != EPC_OK) {
         cause_of_err(err, cause);
         return IQ_REFUSED;

@@ -37,7 +37,7 @@ incoming(How, RH, Pid, Handle, Bin) ->
         #{restart := _} -> ok;
         #{cut := before} -> ok;
         _ ->
-            [ets:insert(agw_mangle, {Id, Rule}) || K <- [twice, garbage, cut, mute], maps:is_key(K, Rule)],
+            [ets:insert(agw_mangle, {Id, Rule}) || K <- [twice, garbage, cut, mute, hold_ms], maps:is_key(K, Rule)],
             case Id of
                 none -> megaco:How(RH, Pid, Link, Bin);
                 _ -> megaco:How(RH, Pid, Link, Bin, Rule#{id => Id, link => Link})
@@ -80,6 +80,7 @@ mangle(Bin) ->
 
 wrongly(#{cut := _} = Rule, _, _) -> agw_assoc:cut(Rule), ok;
 wrongly(#{mute := true}, _, _) -> ok;
+wrongly(#{hold_ms := Ms}, Link, Bin) -> spawn(fun() -> timer:sleep(Ms), raw(Link, Bin) end), ok;
 wrongly(#{twice := true}, Link, Bin) -> raw(Link, Bin), raw(Link, Bin);
 wrongly(#{garbage := Kind}, Link, Bin) -> raw(Link, garbage(Kind, Bin)).
 
