@@ -233,17 +233,29 @@ static void on_mg_lost(void *arg, unsigned mg)
 
 /* ---- operations ---------------------------------------------------------------------------------------------- */
 
+static void stop_resting(struct iq_ctx *c)
+{
+    if (!c->resting)
+        return;
+    epc_timer_stop(c->gw->sh, &c->later);
+    iq_op_free(c->open);
+    c->open = NULL;
+    c->resting = false;
+}
+
 void iq_next(struct iq_ctx *c)
 {
     if (c->busy)
         return;
+    if (c->released || c->gone)
+        stop_resting(c);
     if (c->released) {
         if (!epc_timer_running(&c->later) || c->gone)
             end(c);
         return;
     }
     struct iq_op *op = c->queue;
-    if (!op)
+    if (!op || c->resting)
         return;
     c->queue = op->next;
     if (!c->queue)

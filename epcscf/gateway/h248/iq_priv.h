@@ -146,6 +146,7 @@ struct iq_op {
     struct epc_sdp *remote, *want;         /* of the offer, or of the answer; want may be NULL */
     struct epc_sdp *answer, *answer_want;  /* IQ_RESTORE: remote and want of the answer */
     bool again;                            /* the second try, without a refused element */
+    unsigned tries;                        /* of one that nobody waits for */
     epc_gw_done_fn *done;                  /* NULL: nobody waits */
     void *arg;
 };
@@ -196,6 +197,7 @@ struct iq_ctx {
                                               waits for what it left behind to be removed */
     struct epc_timer later;                /* results that need no request; repeated Subtracts */
     bool busy;                             /* a request is open, or a callback of the owner runs */
+    bool resting;                          /* not busy: `open` waits for its next try */
     bool released, gone;                   /* gone: the gateway does not have it any more */
     bool told_lost;
     unsigned end_tries;

@@ -44,7 +44,7 @@ static void on_time(void *arg)
     c->learn_tries++;
     if (c->gone)
         return;
-    if (!c->busy && c->id && ask(c))
+    if (!c->busy && !c->resting && c->id && ask(c))
         c->busy = true;
     else
         again(c);

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { MOST_TRIES = 5 };
+
 void iq_op_free(struct iq_op *op)
 {
     if (!op)
@@ -44,10 +46,36 @@ static enum epc_err err_of(const struct epc_cause *cause)
     return cause->sip_status == 503 ? EPC_ELIMIT : EPC_EPROTO;
 }
 
+static void on_rested(void *arg)
+{
+    struct iq_ctx *c = arg;
+    c->resting = false;
+    c->busy = true;
+    iq_op_start(c);
+}
+
+/* Gates and restorations, whose owners do not learn of a failure, are tried again; what comes after them
+ * waits. A context whose media cannot be set as they should is broken. */
+static bool try_again(struct iq_ctx *c)
+{
+    struct iq_op *op = c->open;
+    if (op->done || op->kind == IQ_TIDY || c->released || c->gone || c->told_lost || !c->id)
+        return false;
+    if (op->tries == MOST_TRIES) {
+        iq_broken(c);
+        return false;
+    }
+    c->busy = false;
+    c->resting = true;
+    epc_timer_start(c->gw->sh, &c->later, (uint64_t)c->gw->again_ms << op->tries++, on_rested, c);
+    return true;
+}
+
 static void fail(struct iq_ctx *c)
 {
     iq_plan_drop(c);
-    finish(c, err_of(&c->cause), NULL);
+    if (!try_again(c))
+        finish(c, err_of(&c->cause), NULL);
 }
 
 /* Every stream that runs towards @p side must have been told. */

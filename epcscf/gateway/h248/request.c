@@ -129,7 +129,7 @@ static void put_end_of_stream(struct list *media, size_t i)
 {
     epc_buf_printf(item(media),
                    "Stream = %zu { LocalControl { Mode = Inactive, ReservedValue = OFF, ReservedGroup = OFF }, "
-                   "Local { }, Remote { } }",
+                   "Local {}, Remote {} }",
                    i + 1);
 }
 
@@ -148,9 +148,9 @@ static void put_stream(struct writer *w, struct list *media, size_t i)
     }
     put_local_control(w, &l, s, all ? NULL : h);
     if (s->local && (all || s->send_local))
-        epc_buf_printf(item(&l), "Local {\r\n%s}", s->local);
+        epc_buf_printf(item(&l), "Local {%s}", s->local);
     if (s->remote && (all || differs(s->remote, h->remote)))
-        epc_buf_printf(item(&l), "Remote {\r\n%s}", s->remote);
+        epc_buf_printf(item(&l), "Remote {%s}", s->remote);
     if (l.n)
         epc_buf_printf(item(media), "Stream = %zu { %s }", i + 1, b.p ? b.p : "");
     w->b->failed = w->b->failed || b.failed;

@@ -180,13 +180,79 @@ static void an_unknown_state_is_cleared_by_wildcard(void **state)
     assert_int_equal(seam.n_ended, 1);
 }
 
+/* Nobody hears that a gate could not be set, so it is set in the end; what comes after it waits. */
+static void gates_are_tried_again(void **state)
+{
+    (void)state;
+    talk();
+    gate(false, false);
+    reply_fails(EPC_ETIMEDOUT);
+    gate(true, true);
+    answer(sdp_wic_answer, NULL, 3);
+    expect_nothing();
+    seams_wait(1000);
+    play("gate_again.txt");
+    expect_nothing();
+    seams_wait(0);
+    result(3);
+    release();
+    expect(SUBTRACT);
+    gone();
+}
+
+static void a_gate_that_cannot_be_set_ends_the_call(void **state)
+{
+    (void)state;
+    talk();
+    gate(false, false);
+    for (unsigned wait_ms = 1000; wait_ms <= 16000; wait_ms *= 2) {
+        reply("Context = 5001 { Modify = ip/1/core/18 { Error = 517 { \"Unsupported mode\" } } }");
+        assert_int_equal(seam.n_events, 0);
+        seams_wait(wait_ms);
+    }
+    reply_error(510);
+    assert_int_equal(seam.n_events, 1);
+    assert_int_equal(seam.event[0].kind, EPC_GW_EV_LOST);
+    release();
+    expect(WILDCARD);
+    gone();
+}
+
+/* The owner lets go while a gate rests, by itself or because of a report; or the gateway loses it all. */
+static void a_resting_gate_holds_nothing_up(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        if (!seam.ctx)
+            seams_context(false, 0);
+        talk();
+        gate(false, false);
+        reply_fails(EPC_ETIMEDOUT);
+        seam.release_in_event = i > 0;
+        if (i == 0)
+            release();
+        else if (i == 1)
+            notify(5001, "Notify = ip/1/access/17 { ObservedEvents = 2 { 20260822T10131300:adid/ipstop } }");
+        else
+            seam.ops->mg_lost(seam.ops_arg, 1);
+        if (i < 2) {
+            expect(WILDCARD);
+            gone();
+        }
+        seams_wait(60000);
+        expect_nothing();
+    }
+    assert_int_equal(epc_counter_read(EPC_C_GW_CONTEXTS), 0);
+}
+
 /* After a request whose fate is unknown, everything is said again. */
 static void everything_is_said_again(void **state)
 {
     (void)state;
     talk();
-    gate(false, false);
+    offer(EPC_GW_ACCESS, sdp_wic_restart, NULL, 3);
     reply_fails(EPC_EIO);
+    refusal(3, 503, true);
     restore(EPC_GW_CORE, sdp_core_offer, sdp_wic_answer);
     play("said_again.txt");
     release();
@@ -379,6 +445,9 @@ int main(void)
         T(a_second_refusal_counts),
         T(an_unnamed_refusal),
         T(an_unknown_state_is_cleared_by_wildcard),
+        T(gates_are_tried_again),
+        T(a_gate_that_cannot_be_set_ends_the_call),
+        T(a_resting_gate_holds_nothing_up),
         T(everything_is_said_again),
         T(release_is_repeated),
         T(one_unknown_termination_is_not_both),
