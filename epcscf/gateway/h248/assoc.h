@@ -55,5 +55,6 @@ void h248_hub_received(void *arg, const struct h248_path *from, struct epc_str t
 /* facts.c */
 enum epc_err h248_facts_init(struct h248_hub *h) EPC_MUST_CHECK;
 void h248_facts_publish(const struct h248_mg *mg);
+void h248_facts_load(const struct h248_mg *mg); /**< what changes with every call, alone */
 
 #endif

@@ -43,6 +43,17 @@ void h248_facts_publish(const struct h248_mg *mg)
     pthread_mutex_unlock(&h->facts_mutex);
 }
 
+void h248_facts_load(const struct h248_mg *mg)
+{
+    struct h248_hub *h = mg->hub;
+    pthread_mutex_lock(&h->facts_mutex);
+    struct h248_facts *f = &h->facts[mg->number - 1];
+    f->contexts = mg->n_contexts;
+    f->n_open = mg->n_open;
+    f->rtt_us = mg->rtt_us;
+    pthread_mutex_unlock(&h->facts_mutex);
+}
+
 static bool has(const struct h248_facts *f, const char *package)
 {
     for (size_t i = 0; i < f->n_packages; i++)

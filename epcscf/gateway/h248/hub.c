@@ -50,9 +50,11 @@ struct h248_client *h248_context_owner(struct h248_hub *h, unsigned mg, uint32_t
 
 static void context_free(struct h248_hub *h, struct context *c)
 {
-    h->mg[c->mg - 1]->n_contexts--;
+    struct h248_mg *mg = h->mg[c->mg - 1];
+    mg->n_contexts--;
     epc_hash_del(&h->contexts, &c->node);
     free(c);
+    h248_facts_load(mg);
 }
 
 static void drop_context(struct epc_hnode *node, void *arg)
@@ -79,6 +81,7 @@ static bool context_add(struct h248_mg *mg, uint32_t id, struct h248_client *cli
     *c = (struct context){.mg = mg->number, .id = id, .client = client};
     epc_hash_add(&h->contexts, &c->node, context_hash(mg->number, id));
     mg->n_contexts++;
+    h248_facts_load(mg);
     return true;
 }
 
