@@ -167,19 +167,20 @@ static void put(struct iw_codecs *out, struct epc_sdp_codec c, unsigned pt)
 static bool bring_back(const struct epc_iw_policy *p, const struct epc_sdp_media *offered,
                        const struct epc_sdp_media *answer, struct iw_codecs *out)
 {
-    bool events = false;
+    bool events = false, direct = false;
     uint32_t clock_hz = 0;
     out->n = 0;
     for (size_t i = 0; i < answer->n_codec; i++) {
         const struct epc_sdp_codec *a = &answer->codec[i], *o = like(offered, a);
         events = events || is_event(a);
-        if (o && !is_event(a)) {
+        direct = direct || (o && !is_event(a));
+        if (o)
             put(out, *a, o->pt);
-            clock_hz = clock_hz ? clock_hz : o->clock_hz;
-        }
     }
-    bool direct = out->n > 0;
-    for (size_t i = 0; !direct && out->n == 0 && i < offered->n_codec; i++)
+    if (direct) /* with the events that both have: they pass as they are, too */
+        return false;
+    out->n = 0;
+    for (size_t i = 0; out->n == 0 && i < offered->n_codec; i++)
         if (!is_event(&offered->codec[i]) && made(p, offered->codec[i].name)) {
             put(out, offered->codec[i], offered->codec[i].pt);
             clock_hz = offered->codec[i].clock_hz;
@@ -187,7 +188,7 @@ static bool bring_back(const struct epc_iw_policy *p, const struct epc_sdp_media
     for (size_t i = 0; events && i < offered->n_codec; i++)
         if (is_event(&offered->codec[i]) && offered->codec[i].clock_hz == clock_hz)
             put(out, offered->codec[i], offered->codec[i].pt);
-    return !direct;
+    return true;
 }
 
 /* ---- the description ------------------------------------------------------------------------------------ */

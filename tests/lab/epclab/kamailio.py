@@ -33,13 +33,14 @@ class Kamailio(Component):
         super().__init__(var)
         self.rpc_path = os.path.join(self.dir, "rpc.sock")
         self.min_expires_s = 30
+        self.users = a.USERS
 
     def ports(self):
         return [("udp", *a.CORE), ("tcp", *a.CORE)]
 
     def _subscribers(self):
         lines = []
-        for user, (password, impi, impus) in a.USERS.items():
+        for user, (password, impi, impus) in self.users.items():
             # HA1 depends on the name as the user gives it; the full IMPI and the bare name both work.
             lines.append(f'    $sht(ha1=>{impi}) = "{ha1(impi, a.DOMAIN, password)}";')
             lines.append(f'    $sht(ha1=>{user}) = "{ha1(user, a.DOMAIN, password)}";')
