@@ -171,6 +171,10 @@ def browser():
                          "--shards", shards, "--core", core, "--agw", agw, "--var",
                          os.path.join(TESTS, "lab", "var", f"browser-{core}-{shards}"))
         passed, failed = passed + p, failed + f
+    for agw in ("rtpengine", "h248"):
+        p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", "matrix.py"), "--preset", "dev", "--agw", agw,
+                         "--var", os.path.join(TESTS, "lab", "var", f"matrix-{agw}"))
+        passed, failed = passed + p, failed + f
     p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", "wwsf.py"), "--preset", "dev", "--browser",
                      "--var", os.path.join(TESTS, "lab", "var", "browser-wwsf"))
     passed, failed = passed + p, failed + f

@@ -107,12 +107,15 @@ class Matrix(Script):
         return None
 
 
-def run_stack(lab, stack, only):
+def run_stack(run, lab, stack, only):
+    """Each scenario of the Node program counts as one."""
     script = Matrix(lab, stack, only)
     status = script.finish()
     for line in script.lines:
-        if line and line.startswith("FAIL"):
-            print(line, flush=True)
+        if line and line.startswith(f"pass {stack}: "):
+            run.passed.append(line)
+        elif line and line.startswith("FAIL"):
+            run.failed.append(line)
     check(status == 0, f"{STACKS[stack]}: some scenario failed")
     lab.kamailio.forget_bindings()
 
@@ -137,7 +140,7 @@ def main():
         lab.components.remove(lab.pcrf)
     with lab:
         for stack in options.stack or STACKS:
-            run.run(f"{STACKS[stack]}", run_stack, lab, stack, options.only)
+            run.run(STACKS[stack], run_stack, run, lab, stack, options.only)
     return run.finish()
 
 
