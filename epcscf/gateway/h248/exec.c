@@ -65,14 +65,12 @@ static void on_forgotten(void *arg)
 
 static void give(struct h248_mg *mg, const struct h248_path *to, const struct epc_buf *b)
 {
-    char peer[EPC_ADDR_LEN + 8];
     struct h248_hub *h = mg->hub;
     if (!b->p || b->failed || h248_net_send(h->net, to, b->p, b->n) != EPC_OK) {
         epc_log(EPC_LOG_WARN, "gateway", "event=iq-reply-not-sent gateway=%s", mg->mid);
         return;
     }
-    if (epc_trace_on())
-        epc_trace(EPC_TRACE_IQ, true, h248_path_text(to, peer), mg->key, b->p, b->n);
+    wire_trace(true, to, mg->key, (struct epc_str){b->p, b->n});
 }
 
 /* ---- Pending ------------------------------------------------------------------------------------------- */

@@ -10,9 +10,8 @@
 
 static void send_to(struct h248_hub *h, const struct h248_path *to, struct epc_buf *b)
 {
-    char peer[EPC_ADDR_LEN + 8];
-    if (b->p && !b->failed && h248_net_send(h->net, to, b->p, b->n) == EPC_OK && epc_trace_on())
-        epc_trace(EPC_TRACE_IQ, true, h248_path_text(to, peer), NULL, b->p, b->n);
+    if (b->p && !b->failed && h248_net_send(h->net, to, b->p, b->n) == EPC_OK)
+        wire_trace(true, to, NULL, (struct epc_str){b->p, b->n});
     epc_buf_free(b);
 }
 
@@ -162,7 +161,7 @@ void h248_hub_received(void *arg, const struct h248_path *from, struct epc_str t
     if (mg && !is_its_path(mg, from))
         mg = NULL;
     if (epc_trace_on())
-        epc_trace(EPC_TRACE_IQ, false, h248_path_text(from, peer), in ? h248_key_of(mg, in->msg) : NULL, text.p, text.n);
+        wire_trace(false, from, in ? h248_key_of(mg, in->msg) : NULL, text);
     if (!in)
         return;
     if (in->msg->error.code)

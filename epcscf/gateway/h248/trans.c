@@ -88,9 +88,7 @@ static void give_up(struct h248_trans *t, enum epc_err err, unsigned error)
 static enum epc_err transmit(struct h248_trans *t)
 {
     struct h248_mg *mg = t->mg;
-    char peer[EPC_ADDR_LEN + 8];
-    if (epc_trace_on())
-        epc_trace(EPC_TRACE_IQ, true, h248_path_text(&mg->path, peer), t->key ? t->key : mg->key, t->text, t->n);
+    wire_trace(true, &mg->path, t->key ? t->key : mg->key, (struct epc_str){t->text, t->n});
     return h248_net_send(mg->hub->net, &mg->path, t->text, t->n);
 }
 

@@ -285,3 +285,15 @@ void wire_answer(struct epc_buf *out, const struct epc_h248_command *c, unsigned
         epc_buf_printf(out, " { %s }", body);
     }
 }
+
+void wire_trace(bool out, const struct h248_path *peer, const char *key, struct epc_str text)
+{
+    char name[EPC_ADDR_LEN + 8];
+    struct epc_buf b = {0};
+    if (!epc_trace_on())
+        return;
+    epc_h248_mask(text, &b);
+    if (b.p && !b.failed)
+        epc_trace(EPC_TRACE_IQ, out, h248_path_text(peer, name), key, b.p, b.n);
+    epc_buf_free(&b);
+}

@@ -59,6 +59,8 @@ void wire_error_message(struct epc_buf *out, const struct h248_hub *h, unsigned 
 void wire_context(struct epc_buf *out, const struct epc_h248_action *a);
 /** The reply of a command. @p error 0: success, with @p body in braces (NULL: without). */
 void wire_answer(struct epc_buf *out, const struct epc_h248_command *c, unsigned error, const char *body);
+/** A message for the trace, without what keys media. @p key may be NULL. */
+void wire_trace(bool out, const struct h248_path *peer, const char *key, struct epc_str text);
 /** A message made by hand, in the style of the configuration. */
 void wire_style(struct epc_buf *out, const struct h248_hub *h);
 

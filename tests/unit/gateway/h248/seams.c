@@ -190,6 +190,14 @@ void expect_nothing(void)
         fail_msg("wanted nothing, got:\n%s", pretty(seam.open[0].msg));
 }
 
+bool asks_for(const char *part)
+{
+    char *text = seam.n_open ? pretty(seam.open[0].msg) : NULL;
+    bool found = text && strstr(text, part);
+    free(text);
+    return found;
+}
+
 static struct open_request take(void)
 {
     assert_true(seam.n_open > 0);

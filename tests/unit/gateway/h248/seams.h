@@ -61,6 +61,8 @@ void seams_wait(uint64_t ms);
 /** The actions of the oldest open request must be @p want (in any layout); it stays open. */
 void expect(const char *want);
 void expect_nothing(void);
+/** Does the oldest open request hold @p part, as it is printed? */
+bool asks_for(const char *part);
 /** Answer the oldest open request with these actions, or with an error of the whole transaction. */
 void reply(const char *actions);
 void reply_error(unsigned code);

@@ -311,6 +311,81 @@ static void full_ice_is_ordered(void **state)
     hang_up();
 }
 
+/* The WIC has Opus alone, the core G.711 alone: the gateway is told both. */
+static void different_codecs_are_transcoded(void **state)
+{
+    (void)state;
+    static const char rest[] = "a=sendrecv\na=rtpmap:126 telephone-event/8000\n";
+    struct epc_buf offered = {0}, taken = {0};
+    char *wic = with(audio(sdp_wic_offer), "111 0 8 126", "111 126"), *no_pcmu = with(wic, "a=rtpmap:0 PCMU/8000\n", "");
+    char *opus = with(no_pcmu, "a=rtpmap:8 PCMA/8000\n", "");
+    epc_buf_printf(&offered, WANT_HEAD "m=audio 9 RTP/AVP 0 126\nc=IN IP4 192.0.0.8\na=rtpmap:0 PCMU/8000\n%s", rest);
+    epc_buf_printf(&taken, WANT_HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 111 126\nc=IN IP4 192.0.0.8\na=rtcp-mux\n"
+                   "a=rtpmap:111 opus/48000/2\n%s", rest);
+    offer(EPC_GW_ACCESS, opus, offered.p, 1);
+    play("transcoding.txt");
+    assert_non_null(strstr(result(1), "RTP/AVP 0 126\r\n"));
+    answer(audio(sdp_core_answer), taken.p, 2);
+    play("transcoding.txt");
+    assert_non_null(strstr(result(2), "UDP/TLS/RTP/SAVPF 111 126\r\n"));
+    hang_up();
+    epc_buf_free(&offered);
+    epc_buf_free(&taken);
+    free(wic);
+    free(no_pcmu);
+    free(opus);
+}
+
+/* RFC 8842 5: who insists on waiting is called upon. */
+static void the_dtls_role_follows_the_wic(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *wic, *gateway;
+    } t[] = {{"a=setup:actpass", "a=setup:passive"},
+             {"a=setup:active", "a=setup:passive"},
+             {"a=setup:passive", "a=setup:active"}};
+    for (size_t i = 0; i < EPC_ARRAY_LEN(t); i++) {
+        char *text = with(audio(sdp_wic_offer), "a=setup:actpass", t[i].wic);
+        offer(EPC_GW_ACCESS, text, audio(want_core), 1);
+        assert_true(asks_for(t[i].gateway));
+        reply("Context = $ { Error = 510 { \"Insufficient resources\" } }");
+        refusal(1, 503, true);
+        free(text);
+    }
+    release();
+}
+
+static void families_rates_and_markings(void **state)
+{
+    (void)state;
+    seam.cfg.iq.core_ip6 = true;
+    seam.cfg.iq.burst_octets = 9000;
+    char *text = with(audio(sdp_wic_offer), "a=rtcp-mux", "b=AS:64\na=rtcp-mux");
+    offer(EPC_GW_ACCESS, text, audio(want_core), 1);
+    assert_true(asks_for("c=IN IP6 $"));
+    assert_true(asks_for("c=IN IP4 $"));
+    assert_true(asks_for("tman/sdr = 8400"));
+    assert_true(asks_for("tman/mbs = 9000"));
+    assert_true(asks_for("ds/dscp = 2E"));
+    reply("Context = $ { Error = 510 { \"Insufficient resources\" } }");
+    refusal(1, 503, true);
+    seam.cfg.iq.police = false;
+    seam.cfg.iq.dscp_audio = 0;
+    seam.cfg.iq.heartbeat_s = 0;
+    static char none[] = "";
+    seam.cfg.iq.access_realm = none;
+    offer(EPC_GW_ACCESS, text, audio(want_core), 2);
+    assert_false(asks_for("tman/"));
+    assert_false(asks_for("ds/dscp"));
+    assert_false(asks_for("hangterm/thb"));
+    assert_false(asks_for("\"access\""));
+    assert_true(asks_for("ipdc/realm = \"core\""));
+    reply("Context = $ { Error = 510 { \"Insufficient resources\" } }");
+    free(text);
+    release();
+}
+
 static void hosted_nat_is_latched_on_to(void **state)
 {
     (void)state;
@@ -390,6 +465,9 @@ int main(void)
         T(local_may_come_late),
         T(without_a_local_there_is_no_answer),
         T(full_ice_is_ordered),
+        T(different_codecs_are_transcoded),
+        T(the_dtls_role_follows_the_wic),
+        T(families_rates_and_markings),
         T(hosted_nat_is_latched_on_to),
         T(names_are_the_operators),
         T(braces_cannot_travel),

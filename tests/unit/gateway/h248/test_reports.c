@@ -111,6 +111,29 @@ static void case_does_not_matter(void **state)
     assert_int_equal(seam.n_events, 1);
 }
 
+/* Its name is the operator's to say: no public text has it. */
+static void consent_has_an_event_of_its_own(void **state)
+{
+    (void)state;
+    static char element[] = "consent", name[] = "own/consent";
+    struct epc_cfg_iq_name names[] = {{element, name}};
+    seam.cfg.iq.ice = EPC_IQ_ICE_FULL;
+    seam.cfg.iq.names = names;
+    seam.cfg.iq.n_names = 1;
+    offer(EPC_GW_CORE, sdp_core_offer, want_wic_audio, 1);
+    assert_false(asks_for("own/consent")); /* no gateway has that package */
+    reply("Context = $ { Error = 510 { \"Insufficient resources\" } }");
+    seam.packages = "ostuncc own";
+    offer(EPC_GW_CORE, sdp_core_offer, want_wic_audio, 2);
+    assert_true(asks_for("own/consent"));
+    reply("Context = 5001 { Add = ip/1/access/17, Add = ip/1/core/18 }");
+    assert_int_equal(notify(5001, NOTIFY("own/consent { Stream = 1 }")), 0);
+    assert_int_equal(seam.n_events, 1);
+    assert_int_equal(seam.event[0].kind, EPC_GW_EV_FAILED);
+    assert_int_equal(seam.event[0].failure, EPC_GW_FAIL_CONSENT);
+    seam.cfg.iq.n_names = 0;
+}
+
 #define FORCED "{ Services { Method = Forced, Reason = \"904 Termination malfunctioning\" } }"
 
 static void terminations_out_of_service(void **state)
@@ -195,7 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(each_report_becomes_an_event), T(new_peers_are_learned),       T(strangers_are_told_so),
         T(case_does_not_matter),         T(terminations_out_of_service), T(lite_gateways_are_asked),
-        T(what_the_gateways_can_do),
+        T(what_the_gateways_can_do),     T(consent_has_an_event_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "desk.h"
@@ -12,6 +13,7 @@
 
 static struct desk d;
 static struct mg a;
+static FILE *trace;
 
 static int setup(void **state)
 {
@@ -25,7 +27,11 @@ static int teardown(void **state)
 {
     (void)state;
     mg_close(&a);
+    epc_trace_setup(-1);
     desk_stop(&d);
+    if (trace)
+        fclose(trace);
+    trace = NULL;
     return 0;
 }
 
@@ -222,6 +228,36 @@ static void commands_that_a_gateway_may_not_send(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static bool traced(const char *what)
+{
+    char line[8192];
+    bool found = false;
+    rewind(trace);
+    while (fgets(line, sizeof line, trace))
+        found = found || strstr(line, what);
+    return found;
+}
+
+/* Requests and replies, sent and received. */
+static void keys_stay_out_of_the_trace(void **state)
+{
+    (void)state;
+    trace = tmpfile();
+    assert_non_null(trace);
+    assert_int_equal(fcntl(fileno(trace), F_SETFL, O_APPEND), 0); /* it is read on the same descriptor */
+    epc_trace_setup(fileno(trace));
+    up(true);
+    desk_request(&d, 0, H248_MG_ANY, "Context = $ { Add = ip/1/access/$ { Media { Remote {\nv=0\na=ice-ufrag:wicU\n"
+                 "a=ice-pwd:secret1\na=key-mgmt:secret2\nk=secret3\n} } } }", 1);
+    uint32_t id = mg_expect(&a, "secret1");
+    mg_say(&a, "Reply = %u { Context = 5001 { Add = ip/1/access/1 { Media { Local{a=ice-pwd:secret4\n"
+           "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:secret5\n} } } } }", id);
+    assert_int_equal(desk_result_at(&d, 0).err, EPC_OK);
+    assert_true(traced("a=ice-ufrag:wicU"));
+    assert_true(traced("ip/1/access/1 "));
+    assert_false(traced("secret"));
+}
+
 int main(void)
 {
     epc_log_setup(EPC_LOG_ERROR, 2);
@@ -232,6 +268,7 @@ int main(void)
         T(errors_of_the_whole),         T(cut_with_a_request_open),
         T(garbage),                     T(broken_framing_ends_the_connection),
         T(at_most_once),                T(commands_that_a_gateway_may_not_send),
+        T(keys_stay_out_of_the_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
