@@ -8,8 +8,10 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lab"))
+from epclab import addresses as a
+from epclab.agw import Agw
 from epclab.build import build
-from epclab.checks import check_leaks
+from epclab.checks import check_iq, check_leaks
 from epclab.lab import DEFAULT_VAR, Lab
 from epclab.runner import Runner, check, equal
 from epclab.wait import expect, poll
@@ -434,31 +436,102 @@ def bearer_lost(bench):
         expect(lambda: bench.lab.agw.contexts() == 0, 10, "contexts")
 
 
+# ---- datagrams ------------------------------------------------------------------------------------------
+
+def a_datagram_is_lost(bench):
+    """On the way there and on the way back: repeated, and carried out once."""
+    for what in ("drop", "mute"):
+        before = bench.lab.agw.opened()
+        bench.rule("Add", **{what: True})
+        bench.outcome(200)
+        equal(bench.lab.agw.opened(), before + 1, f"{what}: contexts made")
+    bench.counted("iq_repeated", 2)
+
+
+def a_report_ends_the_call(bench):
+    """As over TCP."""
+    _, call = bench.established()
+    equal(bench.lab.agw.notify("any", "access", "g/cause", stream=1, Generalcause="FT", Failurecause="x"), "ok", "Notify")
+    bench.ends_by_itself(call)
+
+
+# ---- two gateways ---------------------------------------------------------------------------------------
+
+def second(bench):
+    lab = bench.lab
+    agw = Agw(lab.var, "agw2", a.AGW2, a.AGW2_CONTROL)
+    agw.start()
+    agw.wait_registered()
+    expect(lambda: len(re.findall(r"state=up\b", lab.epcscf.ctl("gateways")[1])) == 2, 20, "two gateways are not up")
+    return agw
+
+
+def another_takes_the_call(bench):
+    """Refused by one, carried out by the other; and calls of one that is gone end, those of the other go on."""
+    other = second(bench)
+    try:
+        # The two in turn: two calls ask each of them, and one is refused.
+        bench.rule("Add", error=510)
+        wic = bench.registered()
+        calls = []
+        for _ in range(2):
+            call = wic.invite(PHONE)
+            answer = call.result(ANSWER_S)
+            equal(answer.status, 200, f"INVITE ({answer.first})")
+            calls.append(call)
+        bench.counted("iq_failovers")
+        check(other.contexts() >= 1, "the other one has no call")
+        for call in calls:
+            equal(call.bye(ANSWER_S).status, 200, "BYE")
+        expect(lambda: other.contexts() == 0, 10, "the other one's contexts")
+        bench.lab.agw.leave("forced", "905 Termination taken out of service")
+        for _ in range(2):
+            equal(bench.established(wic)[1].bye(ANSWER_S).status, 200, "BYE")
+        bench.lab.agw.told("back")
+        bench.ready()
+    finally:
+        if other.alive():
+            equal(other.faults(), 0, "faults that the other one found")
+            other.leave("forced", "905 Termination taken out of service")
+        other.stop()
+    bench.works()
+
+
 BASE = [plain, cut_before_the_offer, cut_after_the_offer, cut_before_the_answer, cut_after_the_answer, cut_in_a_call,
         cut_for_long, cut_in_a_re_offer, cut_at_the_release, restarted_cold, restarted_warm, lost_its_contexts, killed,
         restarted_in_each_step, daemon_killed, errors_of_the_offer, errors_of_the_answer, half_an_offer,
         refused_element, errors_of_the_release, slow, pending, pending_without_end, no_answer,
         carried_out_without_an_answer, late, no_answer_to_the_answer, no_answer_to_the_release, deaf, stopped, twice,
-        no_room, leaves_at_once, leaves_in_its_own_time, termination_out_of_service, bearer_lost]
+        no_room, leaves_at_once, leaves_in_its_own_time, termination_out_of_service, bearer_lost, another_takes_the_call]
 
 
-def scenarios(options):
-    found = [(f.__name__.replace("_", " "), f) for f in BASE]
-    found += [(f"garbage {kind}", lambda b, k=kind: garbage(b, k)) for kind in GARBAGE]
+# Over UDP and with short tokens: what the transport changes.
+UDP = [plain, a_datagram_is_lost, a_report_ends_the_call, restarted_cold, restarted_warm, pending, twice, deaf]
+
+
+def scenarios(options, udp):
+    found = [(f.__name__.replace("_", " "), f) for f in (UDP if udp else BASE)]
+    if not udp:
+        found += [(f"garbage {kind}", lambda b, k=kind: garbage(b, k)) for kind in GARBAGE]
     return [(name, f) for name, f in found if options.k in name.replace(" ", "_")]
 
 
-def one_lab(run, options, shards):
-    title = f"{shards} shard{'s' if shards > 1 else ''}: "
-    lab = Lab(os.path.join(options.var, str(shards)), shards, "required", options.preset, agw="h248")
+def one_lab(run, options, shards, udp):
+    wanted = scenarios(options, udp)
+    title = f"{shards} shard{'s' if shards > 1 else ''}, {'UDP' if udp else 'TCP'}: "
+    lab = Lab(os.path.join(options.var, f"{shards}-{'udp' if udp else 'tcp'}"), shards, "required", options.preset,
+              agw="h248")
     lab.epcscf.grace_ms = 1000
-    lab.epcscf.iq = IQ
+    lab.epcscf.iq = IQ + (["compact: true"] if udp else [])
+    if udp:
+        lab.agw.transport, lab.agw.compact = "udp", True
+        lab.agw.settings["silence_ms"] = 4000
     lab.epcscf.overrides = {"  ice_timeout_ms:": f"  timeout_ms: {TIMEOUT_MS}\n  ice_timeout_ms:"}
-    if not run.run(title + "the lab starts", lab.start):
+    if not wanted or not run.run(title + "the lab starts", lab.start):
         return
     bench = IqBench(lab)
     try:
-        for name, function in scenarios(options):
+        for name, function in wanted:
             def scenario(b, f=function):
                 f(b)
             scenario.__name__ = name
@@ -473,6 +546,8 @@ def one_lab(run, options, shards):
         run.run(title + "the daemon ends well", equal, lab.epcscf.stop(), 0, "exit status")
         lab.capture.stop()
         run.run(title + "nothing leaks", check_leaks, lab)
+        if udp: # in the other lab there is garbage in between
+            run.run(title + "every Iq message decodes", check_iq, lab.capture.file, shards, len(lab.agw.messages()))
     finally:
         lab.stop()
 
@@ -489,7 +564,8 @@ def main():
     if not options.no_build and not run.run("build", build, options.preset):
         return run.finish()
     for shards in (int(s) for s in options.shards.split(",")):
-        one_lab(run, options, shards)
+        for udp in (False, True):
+            one_lab(run, options, shards, udp)
     return run.finish()
 
 

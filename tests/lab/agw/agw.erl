@@ -76,6 +76,9 @@ core(State) ->
         tick ->
             erlang:send_after(500, self(), tick),
             core(agw_event:look(State));
+        {notified, _, 505} -> %% it has given us up
+            agw_assoc:disconnected(not_registered),
+            core(State);
         {notified, Id, Error} when Error =:= 411; Error =:= 430 ->
             %% The eP-CSCF does not know it any more: a hanging context.
             io:format("event=hanging-context-dropped context=~w~n", [Id]),

@@ -26,6 +26,7 @@ start() ->
     Pid = spawn_link(fun() -> loop(#{transport => Transport, state => down, times => 0}) end),
     register(?MODULE, Pid),
     Pid ! {register, restart, "901 Cold Boot"},
+    Pid ! watch,
     ok.
 
 mid() ->
@@ -104,6 +105,15 @@ event({restart, Kind, Away}, State) ->
              warm -> {register, restart, "902 Warm Boot"};
              lost -> {register, disconnected, "900 Service Restored"}
          end, Away, State1);
+%% As the Inactivity Timeout package would have it: who hears nothing for long comes again.
+event(watch, State) ->
+    erlang:send_after(1000, self(), watch),
+    Quiet = erlang:monotonic_time(millisecond) - agw:config(heard, 0) > agw:config(silence_ms, 60000),
+    case State of
+        #{state := up} when Quiet ->
+            case agw:deaf() of true -> State; false -> event({disconnected, silence}, State) end;
+        _ -> State
+    end;
 event(back, #{state := up} = State) -> State;
 event(back, State) -> event({register, restart, "901 Cold Boot"}, (close(State))#{state := down});
 event({told, #'ServiceChangeParm'{serviceChangeMethod = Method}}, State) ->

@@ -24,6 +24,7 @@ process_received_message(RH, Pid, Handle, Bin) -> incoming(process_received_mess
 incoming(How, RH, Pid, Handle, Bin) ->
     {Id, Actions} = request_of(RH, Bin),
     record(in, Bin, Id, Actions),
+    agw:deaf() orelse ets:insert(agw_config, {heard, erlang:monotonic_time(millisecond)}),
     Rule = case {Id, agw:deaf()} of
                {_, true} -> #{drop => true};
                {none, _} -> #{};
@@ -66,7 +67,7 @@ send_message({agw_link, Mod, Handle} = Link, Bin) ->
         true -> ok;
         false ->
             case mangle(Bin) of
-                none -> record(out, Bin, none, []), Mod:send_message(Handle, Bin);
+                none -> sent(Mod, Handle, Bin);
                 Rule -> wrongly(Rule, Link, Bin)
             end
     end.
@@ -84,9 +85,14 @@ wrongly(#{hold_ms := Ms}, Link, Bin) -> spawn(fun() -> timer:sleep(Ms), raw(Link
 wrongly(#{twice := true}, Link, Bin) -> raw(Link, Bin), raw(Link, Bin);
 wrongly(#{garbage := Kind}, Link, Bin) -> raw(Link, garbage(Kind, Bin)).
 
-raw({agw_link, Mod, Handle}, Bin) ->
-    record(out, Bin, none, []),
-    Mod:send_message(Handle, iolist_to_binary(Bin)).
+raw({agw_link, Mod, Handle}, Bin) -> sent(Mod, Handle, iolist_to_binary(Bin)).
+
+%% On a connection that is gone nothing crosses.
+sent(Mod, Handle, Bin) ->
+    case Mod:send_message(Handle, Bin) of
+        ok -> record(out, Bin, none, []), ok;
+        Error -> Error
+    end.
 
 garbage(noise, _) -> crypto_free_noise(200);
 garbage(empty, _) -> <<>>;

@@ -20,6 +20,9 @@ RTPENGINE_NG = ("127.0.0.1", 2223)
 IQ = ("127.0.0.3", 2944)          # where gateways come to the eP-CSCF
 AGW = ("127.0.0.10", 2944)        # the H.248 gateway
 AGW_CONTROL = ("127.0.0.10", 2945)
+AGW2 = ("127.0.0.11", 2944)       # a second one
+AGW2_CONTROL = ("127.0.0.11", 2945)
+AGWS = "127.0.0.10/31"
 METRICS = ("127.0.0.1", 9091)
 PHONE_CONTROL = ("127.0.0.6", 5075)  # 5071 is its SIP over TLS
 

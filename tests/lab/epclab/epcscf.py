@@ -82,7 +82,7 @@ class Epcscf(Component):
         at = f"{a.IQ[0]}:{a.IQ[1]}"
         # The lab's gateway shows in an audit where media go, and is asked often so that tests need not wait.
         return "\n    ".join([f'h248\n  h248:\n    listen: ["tcp:{at}", "udp:{at}"]',
-                              f'gateways: [{{network: "{a.AGW[0]}"}}]', "learn_by_audit: true", *self.iq])
+                              f'gateways: [{{network: "{a.AGWS}"}}]', "learn_by_audit: true", *self.iq])
 
     def page_dir(self):
         return os.path.join(self.build, "page")
