@@ -58,7 +58,7 @@ void bench_run(struct bench *b, void (*fn)(struct bench *b, void *arg), void *ar
 static void create_gw(struct bench *b, void *arg)
 {
     (void)arg;
-    assert_int_equal(epc_gw_create(&b->gw, b->sh, &b->cfg, NULL), EPC_OK);
+    assert_int_equal(epc_gw_create(&b->gw, b->sh, &b->cfg, b->hub), EPC_OK);
 }
 
 static void nothing(struct epc_shard *sh, void *arg)
@@ -92,6 +92,7 @@ void bench_start_with(struct bench *b, const unsigned *port, uint32_t timeout_ms
     b->cfg.node_id = node_id;
     if (configure)
         configure(&b->cfg);
+    assert_int_equal(epc_gw_hub_create(&b->hub, &b->cfg), EPC_OK);
     struct epc_shard_opts o = {.index = 0, .label = "gw"};
     assert_int_equal(epc_shard_create(&b->sh, &o), EPC_OK);
     assert_int_equal(epc_shard_start(b->sh, nothing, NULL), EPC_OK);
@@ -121,6 +122,7 @@ void bench_stop(struct bench *b)
     bench_destroy_gw(b);
     epc_shard_stop(b->sh, nothing, NULL);
     epc_shard_destroy(b->sh);
+    epc_gw_hub_destroy(b->hub);
     for (int i = 0; i < b->n_done; i++)
         free(b->done[i].local);
     pthread_mutex_destroy(&b->m);

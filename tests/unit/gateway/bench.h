@@ -21,6 +21,7 @@ struct bench_waiter {
 struct bench {
     struct epc_shard *sh;
     struct epc_gw *gw;
+    struct epc_gw_hub *hub;
     struct epc_cfg_media cfg;
     struct epc_addr addr[4]; /* of the rtpengines, into cfg */
     pthread_mutex_t m;
