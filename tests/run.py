@@ -132,8 +132,9 @@ def peers():
     install("build", "peers")
     built("dev")
     passed = failed = 0
-    for program in ("peers.py", "agw.py", "ims.py", "wwsf.py", "shards.py", "rx.py"):
-        p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", program), "--preset", "dev")
+    for program, *more in (("peers.py",), ("agw.py",), ("ims.py",), ("wwsf.py",), ("shards.py",), ("rx.py",),
+                           ("sipp.py",), ("sipp.py", "--agw", "h248")):
+        p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", program), "--preset", "dev", *more)
         passed, failed = passed + p, failed + f
     return passed, failed
 
