@@ -451,7 +451,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--header-policy") == 0)
             return epc_sip_policy_print(stdout), 0;
         else if (strcmp(argv[i], "--state-machines") == 0)
-            return epc_reg_fsm_print(stdout), epc_session_fsm_print(stdout), 0;
+            return epc_reg_fsm_print(stdout), epc_session_fsm_print(stdout), epc_gw_fsm_print(stdout), 0;
         else if (strcmp(argv[i], "--hash-password") == 0)
             return hash_password();
         else {

@@ -70,6 +70,9 @@ void epc_gw_caps(const struct epc_gw *g, struct epc_gw_caps *out);
 /** A line of facts for people ("gateway=... state=... contexts=..."), for each gateway. */
 void epc_gw_each(struct epc_gw *g, void (*fn)(const char *line, void *arg), void *arg);
 
+/** The state machine of an association over H.248 as a graph (dot), for the documentation. */
+void epc_gw_fsm_print(FILE *out);
+
 struct epc_gw_ctx_opts {
     const char *call_id;   /**< SIP Call-ID (copied): trace key and part of the gateway's key */
     epc_gw_event_fn *event;

@@ -201,7 +201,7 @@ void h248_mg_event(struct h248_mg *mg, enum mg_event e)
     h248_facts_publish(mg);
 }
 
-void h248_mg_states_print(FILE *out)
+void epc_gw_fsm_print(FILE *out)
 {
     fputs("digraph h248_association {\n", out);
     for (size_t i = 0; i < EPC_ARRAY_LEN(rows); i++)

@@ -6,7 +6,6 @@
 
 /* assoc.c */
 void h248_mg_event(struct h248_mg *mg, enum mg_event e);
-void h248_mg_states_print(FILE *out); /**< the table as a graph (dot) */
 
 /* audit.c */
 /** Packages, properties of the root, contexts: then MG_EV_CHECKED. Starts the heartbeat too. */
