@@ -12,7 +12,7 @@
 #include "base/base.h"
 #include "h248/h248.h"
 
-enum { MG_WAIT_MS = 10000 };
+enum { MG_WAIT_MS = 20000 };
 
 struct mg {
     int fd;
