@@ -131,10 +131,12 @@ def show(lab):
 
 
 def flush_capture(lab):
-    """Stop the capture so that its file is whole."""
+    """Stop the capture so that its file is whole; how many Iq messages had crossed before and after."""
+    before = len(lab.agw.messages()) if lab.agw else 0
     if lab.capture.child is not None:
         lab.capture.stop()
     check(os.path.exists(lab.capture.file), "there is no capture")
+    return before, len(lab.agw.messages()) if lab.agw else 0
 
 
 def run_calls(lab, ladder=True):
@@ -148,10 +150,10 @@ def run_calls(lab, ladder=True):
     run.run("two browsers call each other with video", two_browsers, lab)
     if ladder:
         run.run("a ladder for each call", show, lab)
-    flush_capture(lab)
+    crossed = flush_capture(lab)
     run.run("every captured message decodes", check_capture, lab.capture.file, lab.capture.shards)
     if lab.agw:
-        run.run("every Iq message decodes", check_iq, lab.capture.file, lab.capture.shards, len(lab.agw.messages()))
+        run.run("every Iq message decodes", check_iq, lab.capture.file, lab.capture.shards, crossed)
         run.run("the gateway found no fault", lambda: equal(lab.agw.faults(), 0, "faults of what it was sent"))
     run.run("nothing leaks", check_leaks, lab)
     return run.finish()
