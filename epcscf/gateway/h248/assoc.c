@@ -67,6 +67,8 @@ static void up(struct h248_mg *mg)
 {
     epc_log(EPC_LOG_INFO, "gateway", "event=iq-gateway-up gateway=%s version=%u profile=%s packages=%zu contexts=%u",
             mg->mid, mg->version, mg->profile[0] ? mg->profile : "-", mg->n_packages, (unsigned)mg->n_contexts);
+    if (mg->drains) /* it was lost meanwhile; nobody has cancelled it */
+        h248_mg_event(mg, MG_EV_GRACEFUL);
 }
 
 static void on_recovery_over(void *arg)
@@ -165,6 +167,8 @@ static const struct row {
     {MG_DRAIN, MG_EV_SILENT, lost, MG_LOST},
     {MG_LOST, MG_EV_COLD, cold, MG_CHECK},
     {MG_LOST, MG_EV_WARM, warm, MG_CHECK},
+    {MG_LOST, MG_EV_GRACEFUL, drain, MG_LOST},
+    {MG_LOST, MG_EV_RESUMED, resume, MG_LOST},
     {MG_LOST, MG_EV_FORCED, down, MG_DOWN},
     {MG_LOST, MG_EV_SILENT, nothing, MG_LOST},
     {MG_LOST, MG_EV_HEARD, heard, MG_CHECK},

@@ -83,7 +83,11 @@ struct h248_mg *h248_register(struct h248_hub *h, const struct h248_path *from, 
 static void take_path(struct h248_mg *mg, const struct h248_path *from, const struct wire_change *c)
 {
     struct h248_conn *old = mg->path.conn;
+    char was[EPC_ADDR_LEN + 8], is[EPC_ADDR_LEN + 8];
     struct epc_addr a;
+    if (mg->reachable && !epc_addr_same_ip(&mg->path.addr, &from->addr))
+        epc_log(EPC_LOG_WARN, "gateway", "event=iq-gateway-moved gateway=%s from=%s to=%s why=\"another address "
+                "registers with its MID\"", mg->mid, h248_path_text(&mg->path, was), h248_path_text(from, is));
     if (old && old != from->conn) {
         h248_exec_forget_conn(mg, old);
         h248_conn_close(old);

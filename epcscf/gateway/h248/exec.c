@@ -45,6 +45,8 @@ static void exec_free(struct h248_exec *x)
     *x->prev = x->next;
     if (x->next)
         x->next->prev = x->prev;
+    else
+        mg->oldest = x->prev == &mg->execs ? NULL : EPC_CONTAINER(x->prev, struct h248_exec, next);
     mg->n_execs--;
     h248_in_unref(x->in);
     epc_buf_free(&x->text);
@@ -61,6 +63,11 @@ void h248_exec_drop_all(struct h248_mg *mg)
 static void on_forgotten(void *arg)
 {
     exec_free(arg);
+}
+
+bool h248_is_its_conn(const struct h248_mg *mg, const struct h248_path *from)
+{
+    return !from->conn || h248_conn_owner(from->conn) == mg;
 }
 
 static void give(struct h248_mg *mg, const struct h248_path *to, const struct epc_buf *b)
@@ -129,6 +136,8 @@ static void finish(struct h248_exec *x, unsigned error)
     x->done = true;
     x->done_ms = epc_now_ms();
     give(x->mg, &x->from, &x->reply);
+    if (!h248_is_its_conn(x->mg, &x->from)) /* nobody would tell of its end */
+        x->from = (struct h248_path){0};
     epc_timer_start(h->sh, &x->timer, h->cfg->long_timer_ms, on_forgotten, x);
 }
 
@@ -218,7 +227,8 @@ static bool starts_again(const struct h248_exec *x, const struct h248_path *from
 static void repeated(struct h248_exec *x, const struct h248_path *from)
 {
     epc_count(EPC_C_IQ_DUPLICATES);
-    x->from = *from;
+    if (h248_is_its_conn(x->mg, from))
+        x->from = *from;
     if (x->done)
         give(x->mg, from, &x->reply);
     else
@@ -237,6 +247,8 @@ void h248_exec_request(struct h248_mg *mg, const struct h248_path *from, unsigne
     }
     if (x)
         exec_free(x);
+    if (mg->n_execs >= H248_MAX_EXECS && mg->oldest->done)
+        exec_free(mg->oldest);
     x = mg->n_execs < H248_MAX_EXECS ? calloc(1, sizeof *x) : NULL;
     if (!x) {
         h248_refuse(h, from, version, id, 510, "too many transactions at once");
@@ -253,6 +265,8 @@ void h248_exec_request(struct h248_mg *mg, const struct h248_path *from, unsigne
     x->prev = &mg->execs;
     if (x->next)
         x->next->prev = &x->next;
+    else
+        mg->oldest = x;
     mg->execs = x;
     mg->n_execs++;
     epc_hash_add(&h->execs, &x->node, key_hash(mg->number, id));

@@ -15,7 +15,7 @@
 enum {
     H248_MAX_GATEWAYS = 256,
     H248_MAX_PACKAGES = 64,
-    H248_MAX_EXECS = 4096,  /* transactions of one gateway that are remembered */
+    H248_MAX_EXECS = 4096,  /* transactions of one gateway that are remembered; then the oldest is forgotten */
 };
 
 /** A message that was received, shared by those who work on its transactions; immutable. */
@@ -85,7 +85,7 @@ struct h248_mg {
     struct epc_timer beat, recovery, drain;
     struct h248_trans *open;     /* all of ours, given-up ones too */
     unsigned n_open;
-    struct h248_exec *execs;     /* newest first */
+    struct h248_exec *execs, *oldest; /* newest first */
     unsigned n_execs;
     char key[24];                /* in the trace, where no call has one */
 };
@@ -146,6 +146,9 @@ const char *h248_key_of(const struct h248_mg *mg, const struct epc_h248_message 
 /** All open ones of @p mg end with @p err. */
 void h248_trans_fail_all(struct h248_mg *mg, enum epc_err err);
 void h248_trans_drop_all(struct h248_mg *mg); /**< without callbacks; frees the given-up ones too */
+
+/** Its own connection, or none (UDP)? What is kept beyond a call may point to no other. */
+bool h248_is_its_conn(const struct h248_mg *mg, const struct h248_path *from);
 
 /* ---- exec.c: transactions of the gateways ------------------------------------------------------------ */
 

@@ -54,7 +54,7 @@ enum h248_outcome h248_carry_out(struct h248_exec *x, unsigned *error)
     enum epc_h248_kind what = x->command->kind;
     if (what == EPC_H248_SERVICE_CHANGE)
         return h248_service_change(x, error);
-    if (x->mg->state == MG_DOWN)
+    if (x->mg->state == MG_DOWN || !h248_is_its_conn(x->mg, &x->from))
         *error = 505;
     else if (what == EPC_H248_NOTIFY)
         return notify(x, error);

@@ -1,22 +1,15 @@
 #include "desk.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* A port that was free a moment ago. */
-static unsigned free_port(int type)
+/* An address of loopback that no other process uses: tests run side by side. */
+static void own_host(char *out, size_t n)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, type, 0);
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
-    return ntohs(a.sin_port);
+    unsigned pid = (unsigned)getpid();
+    snprintf(out, n, "127.%u.%u.%u", pid >> 14 & 255, pid >> 6 & 255, (pid & 63) << 2 | 1);
 }
 
 void desk_init(struct desk *d, size_t n_shards)
@@ -25,21 +18,20 @@ void desk_init(struct desk *d, size_t n_shards)
     pthread_mutex_init(&d->m, NULL);
     for (int c = 0; c < EPC_C_COUNT; c++)
         d->before[c] = epc_counter_read((enum epc_counter)c);
-    d->tcp_port = free_port(SOCK_STREAM);
-    d->udp_port = free_port(SOCK_DGRAM);
-    snprintf(d->listen_text[0], sizeof d->listen_text[0], "tcp:127.0.0.1:%u", d->tcp_port);
-    snprintf(d->listen_text[1], sizeof d->listen_text[1], "udp:127.0.0.1:%u", d->udp_port);
+    own_host(d->host, sizeof d->host);
+    snprintf(d->listen_text[0], sizeof d->listen_text[0], "tcp:%s:%d", d->host, MG_PORT);
+    snprintf(d->listen_text[1], sizeof d->listen_text[1], "udp:%s:%d", d->host, MG_PORT);
     d->listen[0] = d->listen_text[0];
     d->listen[1] = d->listen_text[1];
     snprintf(d->mid, sizeof d->mid, "<mgc.test>:2944");
     snprintf(d->profile, sizeof d->profile, "threegiq/4");
     static char any[] = "127.0.0.0/8";
     d->gateway[0] = (struct epc_cfg_h248_gateway){.network = any, .weight = 10};
-    d->cfg.timeout_ms = 2000;
+    d->cfg.timeout_ms = 20000;
     d->cfg.h248 = (struct epc_cfg_h248){
         .listen = d->listen, .n_listen = 2, .mid = d->mid, .gateways = d->gateway, .n_gateways = 1, .version = 2,
         .profile = d->profile, .retransmit_ms = 50, .retransmit_max_ms = 400, .retransmit_tries = 7,
-        .long_timer_ms = 5000, .pending_ms = 1000, .pending_limit = 3, .audit_interval_ms = 60000,
+        .long_timer_ms = 30000, .pending_ms = 1000, .pending_limit = 3, .audit_interval_ms = 60000,
         .audit_misses = 2, .recovery_ms = 60000, .avoid_ms = 60000, .max_contexts = 100};
 }
 
@@ -199,7 +191,7 @@ static void do_request(struct order *o)
     struct epc_h248_fault f = {0};
     assert_true(o->d->n_asked < DESK_MAX);
     struct desk_asked *a = &o->d->asked[o->d->n_asked++];
-    struct h248_request_opts opts = {.mg = o->mg, .key = "call@test"};
+    struct h248_request_opts opts = {.mg = o->mg, .key = "call@test", .emergency = o->d->emergency};
     *a = (struct desk_asked){o->d, o->tag};
     if (epc_h248_parse_actions(&msg, epc_str_c(o->actions), 2, &f) != EPC_OK)
         fail_msg("%s: %s", o->actions, f.why);
@@ -215,6 +207,38 @@ uint64_t desk_request(struct desk *d, size_t shard, unsigned mg, const char *act
     struct order o = {.d = d, .shard = shard, .mg = mg, .actions = actions, .tag = tag, .fn = do_request};
     on_shard(&o);
     return o.handle;
+}
+
+static void do_block(struct order *o)
+{
+    pthread_mutex_lock(&o->d->m);
+    o->d->blocked = true;
+    pthread_mutex_unlock(&o->d->m);
+}
+
+static void hold(struct epc_shard *sh, void *arg)
+{
+    struct desk *d = arg;
+    (void)sh;
+    for (bool blocked = true; blocked; pause_ms(1)) {
+        pthread_mutex_lock(&d->m);
+        blocked = d->blocked;
+        pthread_mutex_unlock(&d->m);
+    }
+}
+
+void desk_block(struct desk *d, size_t shard)
+{
+    struct order o = {.d = d, .shard = shard, .fn = do_block};
+    on_shard(&o);
+    assert_int_equal(epc_shard_post(d->sh[shard], hold, d), EPC_OK);
+}
+
+void desk_unblock(struct desk *d)
+{
+    pthread_mutex_lock(&d->m);
+    d->blocked = false;
+    pthread_mutex_unlock(&d->m);
 }
 
 static void do_forget(struct order *o)
@@ -271,6 +295,24 @@ struct desk_event desk_event_at(struct desk *d, int n)
             fail_msg("waited in vain for event %d", n);
         pause_ms(2);
     }
+}
+
+static int locked(struct desk *d, const int *n)
+{
+    pthread_mutex_lock(&d->m);
+    int v = *n;
+    pthread_mutex_unlock(&d->m);
+    return v;
+}
+
+int desk_n_results(struct desk *d)
+{
+    return locked(d, &d->n_results);
+}
+
+int desk_n_events(struct desk *d)
+{
+    return locked(d, &d->n_events);
 }
 
 int64_t desk_count(const struct desk *d, enum epc_counter c)

@@ -31,12 +31,13 @@ struct desk {
     struct epc_cfg_h248_gateway gateway[4];
     char *listen[2];
     char listen_text[2][32], mid[32], profile[16];
-    unsigned tcp_port, udp_port;
+    char host[20]; /* where it listens, both transports */
     struct epc_gw_hub *hub;
     size_t n_shards;
     struct epc_shard *sh[DESK_SHARDS];
     struct h248_client *client[DESK_SHARDS];
-    bool started;
+    bool started, blocked;
+    bool emergency; /* of the requests from here on */
     unsigned notify_code; /* what clients answer */
     int64_t before[EPC_C_COUNT];
     struct desk_asked asked[DESK_MAX]; /* for results that may never come */
@@ -56,9 +57,14 @@ void desk_stop(struct desk *d);
 uint64_t desk_request(struct desk *d, size_t shard, unsigned mg, const char *actions, int tag);
 void desk_forget(struct desk *d, size_t shard, uint64_t handle);
 void desk_context_ended(struct desk *d, size_t shard, unsigned mg, uint32_t context);
+/** Nothing runs on that shard before desk_unblock(). */
+void desk_block(struct desk *d, size_t shard);
+void desk_unblock(struct desk *d);
 /** Wait for the n-th result, or event. @return a copy */
 struct desk_result desk_result_at(struct desk *d, int n);
 struct desk_event desk_event_at(struct desk *d, int n);
+int desk_n_results(struct desk *d);
+int desk_n_events(struct desk *d);
 int64_t desk_count(const struct desk *d, enum epc_counter c);
 void desk_wait_count(struct desk *d, enum epc_counter c, int64_t n);
 /** The fact line of gateway @p mg; "" if there is none. */

@@ -8,12 +8,19 @@
 
 #include "gateway/h248/tpkt.h"
 
-void mg_open(struct mg *m, bool tcp, unsigned port, const char *mid)
+void mg_open(struct mg *m, bool tcp, const char *host, const char *mid)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in a = {.sin_family = AF_INET};
     m->fd = socket(AF_INET, tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
     assert_true(m->fd >= 0);
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (m->receive_octets)
+        assert_int_equal(setsockopt(m->fd, SOL_SOCKET, SO_RCVBUF, &m->receive_octets, sizeof m->receive_octets), 0);
+    if (m->from) {
+        assert_int_equal(inet_pton(AF_INET, m->from, &a.sin_addr), 1);
+        assert_int_equal(bind(m->fd, (struct sockaddr *)&a, sizeof a), 0);
+    }
+    a.sin_port = htons(MG_PORT);
+    assert_int_equal(inet_pton(AF_INET, host, &a.sin_addr), 1);
     assert_int_equal(connect(m->fd, (struct sockaddr *)&a, sizeof a), 0);
     m->tcp = tcp;
     m->version = 1;
@@ -42,7 +49,7 @@ void mg_say_raw(struct mg *m, const char *text, size_t n)
     if (m->tcp)
         tpkt_header((uint8_t *)packet, n);
     memcpy(packet + head, text, n);
-    assert_int_equal(write(m->fd, packet, n + head), (ssize_t)(n + head));
+    assert_int_equal(send(m->fd, packet, n + head, MSG_NOSIGNAL), (ssize_t)(n + head));
     free(packet);
 }
 

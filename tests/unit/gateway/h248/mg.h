@@ -12,13 +12,15 @@
 #include "base/base.h"
 #include "h248/h248.h"
 
-enum { MG_WAIT_MS = 20000 };
+enum { MG_WAIT_MS = 30000, MG_PORT = 2944 };
 
 struct mg {
     int fd;
     bool tcp;
     char mid[64];
     unsigned version;        /* of its headers */
+    const char *from;        /* its own address; NULL: any */
+    int receive_octets;      /* its socket's buffer; 0: the system's */
     bool mute;               /* audits go unanswered */
     const char *packages, *root, *contexts; /* for the answers; contexts: "5001 5002" */
     unsigned n_beats, n_audits;
@@ -26,7 +28,7 @@ struct mg {
     struct epc_h248_message *heard;
 };
 
-void mg_open(struct mg *m, bool tcp, unsigned port, const char *mid);
+void mg_open(struct mg *m, bool tcp, const char *host, const char *mid);
 void mg_close(struct mg *m);
 void mg_cut(struct mg *m); /**< its connection alone, or its socket */
 /** Header and @p fmt. */
