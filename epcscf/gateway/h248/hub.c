@@ -198,10 +198,10 @@ static struct h248_mg *choose(struct h248_hub *h, bool emergency, const struct h
     return best;
 }
 
-static bool any_up(const struct h248_hub *h)
+static bool any_there(const struct h248_hub *h)
 {
     for (unsigned i = 0; i < h->n_mgs; i++)
-        if (h->mg[i]->state == MG_UP)
+        if (h->mg[i]->state != MG_DOWN && h->mg[i]->state != MG_LOST)
             return true;
     return false;
 }
@@ -319,7 +319,7 @@ static void take_request(struct h248_hub *h, struct h248_mail *m)
         mg = choose(h, m->opts.emergency, NULL);
         if (!mg) {
             epc_count(EPC_C_IQ_NO_GATEWAY);
-            give_result(h, m, any_up(h) ? EPC_ELIMIT : EPC_ENOENT);
+            give_result(h, m, any_there(h) ? EPC_ELIMIT : EPC_ENOENT);
             return;
         }
     } else {

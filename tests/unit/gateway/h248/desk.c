@@ -117,15 +117,33 @@ static void check_sums(const struct desk *d)
     assert_int_equal(desk_count(d, EPC_C_IQ_LINKS), 0);
 }
 
-void desk_stop(struct desk *d)
+static void *stop_shards(void *arg)
 {
+    struct desk *d = arg;
     for (size_t i = d->n_shards; d->started && i-- > 0;)
         epc_shard_stop(d->sh[i], on_stop, &seats[i]);
+    return NULL;
+}
+
+void desk_stop_begin(struct desk *d)
+{
+    assert_int_equal(pthread_create(&d->stopper, NULL, stop_shards, d), 0);
+}
+
+void desk_stop_end(struct desk *d)
+{
+    assert_int_equal(pthread_join(d->stopper, NULL), 0);
     for (size_t i = 0; i < d->n_shards; i++)
         epc_shard_destroy(d->sh[i]);
     d->hub->destroy(d->hub);
     pthread_mutex_destroy(&d->m);
     check_sums(d);
+}
+
+void desk_stop(struct desk *d)
+{
+    desk_stop_begin(d);
+    desk_stop_end(d);
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ struct desk {
     struct epc_shard *sh[DESK_SHARDS];
     struct h248_client *client[DESK_SHARDS];
     bool started, blocked;
+    pthread_t stopper;
     bool emergency; /* of the requests from here on */
     unsigned notify_code; /* what clients answer */
     int64_t before[EPC_C_COUNT];
@@ -53,6 +54,9 @@ struct desk {
 void desk_init(struct desk *d, size_t n_shards);
 void desk_start(struct desk *d);
 void desk_stop(struct desk *d);
+/** The same in two steps: in between the gateways can be heard. */
+void desk_stop_begin(struct desk *d);
+void desk_stop_end(struct desk *d);
 /** A client's request; @p actions as text. @return the handle */
 uint64_t desk_request(struct desk *d, size_t shard, unsigned mg, const char *actions, int tag);
 void desk_forget(struct desk *d, size_t shard, uint64_t handle);
