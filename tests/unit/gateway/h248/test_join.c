@@ -15,7 +15,7 @@
 #define MODIFIED   "Context = 5001 { Modify = ip/1/access/17, Modify = ip/1/core/18 }"
 #define SUBTRACTED "Context = 5001 { Subtract = ip/1/access/17, Subtract = ip/1/core/18 }"
 
-static struct desk settings; /* for its ports and its configuration; its shards are not started */
+static struct desk settings; /* for its address and its configuration; its shards are not started */
 static struct bench b;
 static struct mg mg;
 
@@ -62,7 +62,7 @@ static int teardown(void **state)
 
 static void up(bool tcp)
 {
-    mg_open(&mg, tcp, tcp ? settings.tcp_port : settings.udp_port, "<one.test>");
+    mg_open(&mg, tcp, settings.host, "<one.test>");
     mg_register(&mg, 1, RESTART);
     mg_serve_until(&mg, is_up, NULL);
 }

@@ -114,6 +114,24 @@ static void garbage_is_answered_and_the_link_stays(void **state)
     assert_int_equal(desk_count(&d, EPC_C_GW_MALFORMED), 2);
 }
 
+static void garbage_of_all_kinds(void **state)
+{
+    static const char *const said[] = {"", "rubbish", "MEGACO/1", "MEGACO/9 <mg-a> Reply = 1 { }",
+                                       "MEGACO/2 <mg-a>\nReply = 99 { Context = 1 { Add = } }",
+                                       "MEGACO/2 <mg-a>\nTransaction = 1 { Context = $ {", "!/1 [\n"};
+    (void)state;
+    desk_start(&d);
+    register_tcp(&a, "<mg-a>");
+    for (size_t i = 0; i < EPC_ARRAY_LEN(said); i++)
+        mg_say_raw(&a, said[i], strlen(said[i]));
+    mg_say(&a, "Transaction = 10 { Context = - { AuditValue = ROOT { Audit { } } } }");
+    do /* each may be told so; the association goes on */
+        assert_non_null(mg_hear(&a, MG_WAIT_MS));
+    while (strstr(a.text, "Error"));
+    assert_int_equal(a.heard->transaction[0].id, 10);
+    assert_true(desk_count(&d, EPC_C_GW_MALFORMED) >= 5);
+}
+
 /* Two that do not understand each other must not go on about it. */
 static void errors_are_not_answered(void **state)
 {
@@ -358,7 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(packet_in_pieces), TEST(several_packets_at_once), TEST(no_tpkt),
-        TEST(garbage_is_answered_and_the_link_stays), TEST(errors_are_not_answered),
+        TEST(garbage_is_answered_and_the_link_stays), TEST(garbage_of_all_kinds), TEST(errors_are_not_answered),
         TEST(version_that_nobody_knows), TEST(address_that_may_not_come), TEST(mid_that_may_not_come),
         TEST(not_registered), TEST(second_mid_on_a_connection), TEST(second_gateway_with_the_same_mid),
         TEST(stranger_with_a_gateways_mid), TEST(cut_while_it_is_checked), TEST(cut_within_a_packet),

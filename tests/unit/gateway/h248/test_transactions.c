@@ -1,4 +1,6 @@
 /* Transactions of Iq, both ways: repetition, at most once, Pending, replies that come twice, late or never. */
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -443,6 +445,40 @@ static void link_cut_while_a_shard_works_on_it(void **state)
     desk_wait_fact(&d, 1, "contexts=1", &a);
 }
 
+/* ---- the trace -------------------------------------------------------------------------------------------- */
+
+static bool traced(FILE *trace, const char *what)
+{
+    char line[8192];
+    bool found = false;
+    rewind(trace);
+    while (fgets(line, sizeof line, trace))
+        found = found || strstr(line, what);
+    return found;
+}
+
+/* Requests and replies, sent and received. */
+static void keys_stay_out_of_the_trace(void **state)
+{
+    FILE *trace = tmpfile();
+    (void)state;
+    assert_non_null(trace);
+    assert_int_equal(fcntl(fileno(trace), F_SETFL, O_APPEND), 0); /* it is read on the same descriptor */
+    epc_trace_setup(fileno(trace));
+    desk_start(&d);
+    up(&a, true, "<mg-a>");
+    desk_request(&d, 0, H248_MG_ANY, "Context = $ { Add = ip/1/access/$ { Media { Remote {\nv=0\na=ice-ufrag:wicU\n"
+                 "a=ice-pwd:secret1\na=key-mgmt:secret2\nk=secret3\n} } } }", 1);
+    mg_say(&a, "Reply = %u { Context = 5001 { Add = ip/1/access/1 { Media { Local{a=ice-pwd:secret4\n"
+           "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:secret5\n} } } } }", (unsigned)mg_expect(&a, "secret1"));
+    assert_int_equal(desk_result_at(&d, 0).err, EPC_OK);
+    epc_trace_setup(-1);
+    assert_true(traced(trace, "a=ice-ufrag:wicU"));
+    assert_true(traced(trace, "ip/1/access/1 "));
+    assert_false(traced(trace, "secret"));
+    fclose(trace);
+}
+
 static void compact_style(void **state)
 {
     (void)state;
@@ -465,6 +501,7 @@ int main(void)
         TEST(carried_out_once), TEST(what_the_client_answers), TEST(commands_that_an_mgc_does_not_take),
         TEST_TWO(slow_shard_gets_pendings_out), TEST_TWO(shard_that_never_answers),
         TEST_TWO(link_cut_while_a_shard_works_on_it), TEST(compact_style),
+        TEST(keys_stay_out_of_the_trace),
     };
     epc_log_setup(EPC_LOG_ERROR, STDERR_FILENO);
     return cmocka_run_group_tests(tests, NULL, NULL);
