@@ -546,7 +546,7 @@ static void every_state_is_left_and_reached(void **state)
     size_t n = 0;
     FILE *f = open_memstream(&text, &n);
     (void)state;
-    h248_mg_states_print(f);
+    epc_gw_fsm_print(f);
     fclose(f);
     for (enum mg_state s = MG_DOWN; s < MG_STATES; s++) {
         snprintf(part, sizeof part, "    %s -> ", h248_state_name(s));
