@@ -93,6 +93,18 @@ void epc_buf_free(struct epc_buf *b);
 /** Gives the text and empties @p b; NULL if an append had failed. Caller frees with free(). */
 char *epc_buf_take(struct epc_buf *b, size_t *n);
 
+/* ---- arena: memory that lives and dies together ----------------------------------------------- */
+
+struct epc_arena_chunk;
+struct epc_arena { /**< calloc'd, alone or as the first member of a larger struct */
+    struct epc_arena_chunk *head;
+    struct epc_str text; /**< for the owner: its own copy of what was parsed; slices point into it */
+};
+/** Zeroed memory for @p n items of @p size octets; NULL when out of memory. n == 0 gives NULL too, so callers
+ *  check `n && !p`. One thread at a time. */
+void *epc_arena_get(struct epc_arena *a, size_t n, size_t size);
+void epc_arena_free(struct epc_arena *a); /**< all of it, and the arena itself; NULL-safe */
+
 /* ---- hash table: intrusive, grows a bucket at a time (no long stall) ------------------------ */
 
 struct epc_hnode {

@@ -99,7 +99,7 @@ void *h248_grow(struct h248_reader *r, void *array, size_t n, size_t size)
     }
     if (n && (n & (n - 1)))
         return array; /* capacities are powers of two */
-    void *more = h248_arena_get(r->arena, n ? 2 * n : 1, size);
+    void *more = epc_arena_get(r->arena, n ? 2 * n : 1, size);
     if (!more) {
         h248_fault(r, EPC_ENOMEM, 500, "out of memory");
         return NULL;
@@ -175,7 +175,7 @@ static bool text_body(struct h248_reader *r, struct epc_h248_node *n)
         return h248_fault(r, EPC_EPROTO, 442, "a description without its '}'");
     n->text = (struct epc_str){from, (size_t)(r->at - from)};
     if (escapes) {
-        char *to = h248_arena_get(r->arena, n->text.n, 1);
+        char *to = epc_arena_get(r->arena, n->text.n, 1);
         if (!to)
             return h248_fault(r, EPC_ENOMEM, 500, "out of memory");
         size_t m = 0;

@@ -1,6 +1,5 @@
 /* Inside h248/:
  *   tokens.c   keywords, and where they may stand
- *   arena.c    the memory of a message
  *   parse.c    text -> message;  descriptor.c  its descriptors
  *   print.c    message -> text
  *   lookup.c   finding one's way in a message; comparison
@@ -9,15 +8,6 @@
 #define EPC_H248_CODEC_PRIV_H
 
 #include "h248/h248.h"
-
-/* ---- arena ------------------------------------------------------------------------------------------- */
-
-struct h248_chunk;
-struct h248_arena {
-    struct h248_chunk *head;
-};
-void *h248_arena_get(struct h248_arena *a, size_t n, size_t size); /* zeroed; NULL: out of memory */
-void h248_arena_free(struct h248_arena *a);                        /* with the arena itself */
 
 /* ---- tokens -------------------------------------------------------------------------------------------- */
 
@@ -73,7 +63,7 @@ struct epc_str h248_word_compact(enum epc_h248_kind kind, struct epc_str value);
 enum { H248_MAX_DEPTH = 12, H248_MAX_PARTS = 20000 };
 
 struct h248_reader {
-    struct h248_arena *arena;
+    struct epc_arena *arena;
     const char *begin, *at, *end;
     unsigned depth, parts;
     enum epc_err err;      /* the first one; nothing is read after it */

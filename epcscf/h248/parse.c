@@ -29,7 +29,7 @@ static bool command_of(struct h248_reader *r, const struct epc_h248_node *n, str
     c->kind = n->kind;
     if (n->relation != '=' || n->n_values == 0 || n->form == EPC_H248_RANGE || n->form == EPC_H248_ANY)
         return h248_fault(r, EPC_EPROTO, 442, "%s without a termination", epc_h248_token(n->kind));
-    c->termination = h248_arena_get(r->arena, n->n_values, sizeof *c->termination);
+    c->termination = epc_arena_get(r->arena, n->n_values, sizeof *c->termination);
     if (!c->termination)
         return h248_fault(r, EPC_ENOMEM, 500, "out of memory");
     for (size_t i = 0; i < n->n_values; i++)
@@ -302,8 +302,8 @@ static bool authentication(struct h248_reader *r, struct epc_h248_message *m)
         r->at = back;
         return true;
     }
-    m->authentication = h248_arena_get(r->arena, 1, sizeof *m->authentication);
-    v = h248_arena_get(r->arena, 3, sizeof *v);
+    m->authentication = epc_arena_get(r->arena, 1, sizeof *m->authentication);
+    v = epc_arena_get(r->arena, 3, sizeof *v);
     if (!m->authentication || !v)
         return h248_fault(r, EPC_ENOMEM, 500, "out of memory");
     if (!h248_expect(r, '=', 400, "Authentication"))
@@ -347,7 +347,7 @@ static bool message(struct h248_reader *r, struct epc_h248_message *m)
 
 static bool only_actions(struct h248_reader *r, struct epc_h248_message *m)
 {
-    m->transaction = h248_arena_get(r->arena, 1, sizeof *m->transaction);
+    m->transaction = epc_arena_get(r->arena, 1, sizeof *m->transaction);
     if (!m->transaction)
         return h248_fault(r, EPC_ENOMEM, 500, "out of memory");
     m->n_transactions = 1;
@@ -362,8 +362,8 @@ static enum epc_err read_with(struct epc_h248_message **out, struct epc_str text
                               struct epc_h248_fault *fault)
 {
     struct h248_reader r = {.arena = calloc(1, sizeof *r.arena)};
-    struct epc_h248_message *m = r.arena ? h248_arena_get(r.arena, 1, sizeof *m) : NULL;
-    char *copy = m ? h248_arena_get(r.arena, text.n + 1, 1) : NULL;
+    struct epc_h248_message *m = r.arena ? epc_arena_get(r.arena, 1, sizeof *m) : NULL;
+    char *copy = m ? epc_arena_get(r.arena, text.n + 1, 1) : NULL;
     r.begin = r.at = r.end = copy ? copy : "";
     if (!copy)
         h248_fault(&r, EPC_ENOMEM, 500, "out of memory");
@@ -381,7 +381,7 @@ static enum epc_err read_with(struct epc_h248_message **out, struct epc_str text
     }
     if (fault)
         *fault = r.fault;
-    h248_arena_free(r.arena);
+    epc_arena_free(r.arena);
     return r.err;
 }
 
@@ -399,5 +399,5 @@ enum epc_err epc_h248_parse_actions(struct epc_h248_message **out, struct epc_st
 void epc_h248_free(struct epc_h248_message *m)
 {
     if (m)
-        h248_arena_free(m->_priv);
+        epc_arena_free(m->_priv);
 }

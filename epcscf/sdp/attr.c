@@ -119,7 +119,7 @@ static bool feedback_line(const struct epc_sdp_attr *a, unsigned *pt, bool *all,
 }
 
 static enum epc_err read_feedback(const struct epc_sdp_media *m, struct epc_sdp_codec *codec, size_t n,
-                                  struct sdp_arena *a)
+                                  struct epc_arena *a)
 {
     struct epc_str *fb[N_PT] = {0}, value;
     size_t n_lines[N_PT] = {0}, n_all = 0;
@@ -131,7 +131,7 @@ static enum epc_err read_feedback(const struct epc_sdp_media *m, struct epc_sdp_
     for (size_t i = 0; i < n; i++) {
         struct epc_sdp_codec *c = &codec[i];
         size_t room = n_lines[c->pt] + n_all < MAX_FB ? n_lines[c->pt] + n_all : (size_t)MAX_FB;
-        c->fb = fb[c->pt] = sdp_arena_get(a, room, sizeof *fb[0]);
+        c->fb = fb[c->pt] = epc_arena_get(a, room, sizeof *fb[0]);
         if (room && !c->fb)
             return EPC_ENOMEM;
         n_lines[c->pt] = room;
@@ -148,12 +148,12 @@ static enum epc_err read_feedback(const struct epc_sdp_media *m, struct epc_sdp_
     return EPC_OK;
 }
 
-static enum epc_err read_codecs(struct epc_sdp_media *m, struct sdp_arena *a)
+static enum epc_err read_codecs(struct epc_sdp_media *m, struct epc_arena *a)
 {
     struct epc_sdp_codec *by_pt[N_PT] = {0};
     bool feedback = sdp_attr_find(m->attr, m->n_attr, "rtcp-fb") != NULL;
     struct epc_sdp_codec *codec =
-        sdp_arena_get(a, m->n_fmt < N_PT ? m->n_fmt : (size_t)N_PT, sizeof *codec);
+        epc_arena_get(a, m->n_fmt < N_PT ? m->n_fmt : (size_t)N_PT, sizeof *codec);
     size_t n = 0;
     if (m->n_fmt && !codec)
         return EPC_ENOMEM;
@@ -221,12 +221,12 @@ static bool read_candidate(struct epc_str v, struct epc_sdp_candidate *c)
     return true;
 }
 
-static enum epc_err read_candidates(struct epc_sdp_media *m, struct sdp_arena *a)
+static enum epc_err read_candidates(struct epc_sdp_media *m, struct epc_arena *a)
 {
     size_t n = 0;
     for (size_t i = 0; i < m->n_attr; i++)
         n += epc_str_eqc(m->attr[i].name, "candidate");
-    struct epc_sdp_candidate *c = sdp_arena_get(a, n, sizeof *c);
+    struct epc_sdp_candidate *c = epc_arena_get(a, n, sizeof *c);
     if (n && !c)
         return EPC_ENOMEM;
     m->candidate = c;
@@ -237,13 +237,13 @@ static enum epc_err read_candidates(struct epc_sdp_media *m, struct sdp_arena *a
     return EPC_OK;
 }
 
-static enum epc_err read_fingerprints(const struct epc_sdp_attr *attr, size_t n_attr, struct sdp_arena *a,
+static enum epc_err read_fingerprints(const struct epc_sdp_attr *attr, size_t n_attr, struct epc_arena *a,
                                       const struct epc_sdp_fingerprint **out, size_t *n_out)
 {
     size_t n = 0;
     for (size_t i = 0; i < n_attr; i++)
         n += epc_str_eqc(attr[i].name, "fingerprint");
-    struct epc_sdp_fingerprint *f = sdp_arena_get(a, n, sizeof *f);
+    struct epc_sdp_fingerprint *f = epc_arena_get(a, n, sizeof *f);
     if (n && !f)
         return EPC_ENOMEM;
     size_t k = 0;
@@ -382,7 +382,7 @@ static void read_bundle(const struct epc_sdp *s, struct epc_sdp_media *media)
     }
 }
 
-enum epc_err sdp_attr_layer(struct epc_sdp *s, struct epc_sdp_media *media, struct sdp_arena *a)
+enum epc_err sdp_attr_layer(struct epc_sdp *s, struct epc_sdp_media *media, struct epc_arena *a)
 {
     struct epc_sdp_media common = {0};
     for (size_t i = 0; i < s->n_attr; i++)

@@ -17,7 +17,7 @@ struct connection {
 
 struct parser {
     struct epc_sdp *s;
-    struct sdp_arena *arena;
+    struct epc_arena *arena;
     struct epc_sdp_media *media;
     struct epc_sdp_attr *attr;
     struct epc_sdp_bw *bw;
@@ -121,7 +121,7 @@ static enum epc_err parse_media(struct parser *p, struct epc_str v)
     struct epc_str count = v;
     while (sdp_word(&count).n)
         m->n_fmt++;
-    struct epc_str *fmt = sdp_arena_get(p->arena, m->n_fmt, sizeof *fmt);
+    struct epc_str *fmt = epc_arena_get(p->arena, m->n_fmt, sizeof *fmt);
     if (m->n_fmt && !fmt)
         return EPC_ENOMEM;
     for (size_t i = 0; i < m->n_fmt; i++)
@@ -215,9 +215,9 @@ static enum epc_err prepare(struct parser *p, struct epc_str text)
         return EPC_ELIMIT;
     }
     /* One more than there are: sections at the end point just behind the last line. */
-    p->media = sdp_arena_get(p->arena, n_media + 1, sizeof *p->media);
-    p->attr = sdp_arena_get(p->arena, n_attr + 1, sizeof *p->attr);
-    p->bw = sdp_arena_get(p->arena, n_bw + 1, sizeof *p->bw);
+    p->media = epc_arena_get(p->arena, n_media + 1, sizeof *p->media);
+    p->attr = epc_arena_get(p->arena, n_attr + 1, sizeof *p->attr);
+    p->bw = epc_arena_get(p->arena, n_bw + 1, sizeof *p->bw);
     if (!p->media || !p->attr || !p->bw)
         return EPC_ENOMEM;
     p->s->attr = p->attr;
@@ -255,8 +255,8 @@ enum epc_err epc_sdp_parse(struct epc_sdp **out, struct epc_str text, struct epc
     p.arena = calloc(1, sizeof *p.arena);
     if (!p.arena)
         goto out;
-    p.s = sdp_arena_get(p.arena, 1, sizeof *p.s);
-    char *copy = sdp_arena_get(p.arena, text.n, 1);
+    p.s = epc_arena_get(p.arena, 1, sizeof *p.s);
+    char *copy = epc_arena_get(p.arena, text.n, 1);
     if (!p.s || !copy)
         goto out;
     memcpy(copy, text.p, text.n);
@@ -267,7 +267,7 @@ out:
     if (err == EPC_OK)
         *out = p.s;
     else
-        sdp_arena_free(p.arena);
+        epc_arena_free(p.arena);
     if (err == EPC_ENOMEM)
         epc_cause_set(cause, 500, NULL, "out of memory");
     return err;
@@ -277,11 +277,11 @@ void epc_sdp_free(struct epc_sdp *s)
 {
     /* The model itself lies in its arena. */
     if (s)
-        sdp_arena_free(s->_priv);
+        epc_arena_free(s->_priv);
 }
 
 enum epc_err epc_sdp_dup(const struct epc_sdp *s, struct epc_sdp **out)
 {
-    const struct sdp_arena *a = s->_priv;
+    const struct epc_arena *a = s->_priv;
     return epc_sdp_parse(out, a->text, NULL);
 }

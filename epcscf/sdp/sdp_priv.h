@@ -1,25 +1,13 @@
-/* Private to sdp/: the arena behind a model and the helpers that the files of the room share. */
+/* Private to sdp/: the helpers that the files of the room share. */
 #ifndef EPC_SDP_PRIV_H
 #define EPC_SDP_PRIV_H
 
 #include "sdp/sdp.h"
 
-/* ---- arena: memory that lives and dies with one model ----------------------------------------- */
-
-struct sdp_chunk;
-struct sdp_arena {
-    struct sdp_chunk *head;
-    struct epc_str text; /* the model's own copy of what was parsed; slices point into it */
-};
-/** Zeroed memory for @p n items of @p size octets; NULL when out of memory. n == 0 gives NULL too,
- *  so callers check `n && !p`. */
-void *sdp_arena_get(struct sdp_arena *a, size_t n, size_t size);
-void sdp_arena_free(struct sdp_arena *a);
-
 /* ---- attribute layer (attr.c) -------------------------------------------------------------------- */
 
 /** Fill the effective values of every m-line from the a= lines. */
-enum epc_err sdp_attr_layer(struct epc_sdp *s, struct epc_sdp_media *media, struct sdp_arena *a)
+enum epc_err sdp_attr_layer(struct epc_sdp *s, struct epc_sdp_media *media, struct epc_arena *a)
     EPC_MUST_CHECK;
 /** RTP of any profile. */
 bool sdp_proto_is_rtp(struct epc_str proto);

@@ -1,5 +1,5 @@
-/* Bump allocator: a model is many small arrays with one lifetime. */
-#include "sdp/sdp_priv.h"
+/* Bump allocator: a parsed message is many small arrays with one lifetime. */
+#include "base/base.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
@@ -7,18 +7,18 @@
 
 enum { CHUNK_OCTETS = 4096 };
 
-struct sdp_chunk {
-    struct sdp_chunk *next;
+struct epc_arena_chunk {
+    struct epc_arena_chunk *next;
     size_t used, size;
     alignas(max_align_t) char mem[];
 };
 
-void *sdp_arena_get(struct sdp_arena *a, size_t n, size_t size)
+void *epc_arena_get(struct epc_arena *a, size_t n, size_t size)
 {
     if (n == 0 || size == 0 || n > SIZE_MAX / 2 / size)
         return NULL;
     size_t need = (n * size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
-    struct sdp_chunk *c = a->head;
+    struct epc_arena_chunk *c = a->head;
     if (!c || c->size - c->used < need) {
         size_t room = need > CHUNK_OCTETS ? need : CHUNK_OCTETS;
         c = malloc(sizeof *c + room);
@@ -35,12 +35,12 @@ void *sdp_arena_get(struct sdp_arena *a, size_t n, size_t size)
     return p;
 }
 
-void sdp_arena_free(struct sdp_arena *a)
+void epc_arena_free(struct epc_arena *a)
 {
     if (!a)
         return;
-    for (struct sdp_chunk *c = a->head; c;) {
-        struct sdp_chunk *next = c->next;
+    for (struct epc_arena_chunk *c = a->head; c;) {
+        struct epc_arena_chunk *next = c->next;
         free(c);
         c = next;
     }
