@@ -461,8 +461,14 @@ def second(bench):
     lab = bench.lab
     agw = Agw(lab.var, "agw2", a.AGW2, a.AGW2_CONTROL)
     agw.start()
-    agw.wait_registered()
-    expect(lambda: len(re.findall(r"state=up\b", lab.epcscf.ctl("gateways")[1])) == 2, 20, "two gateways are not up")
+    try:
+        agw.wait_registered()
+        # Each shard may name each gateway.
+        expect(lambda: len(set(re.findall(r"gateway=(\S+) .*state=up\b", lab.epcscf.ctl("gateways")[1]))) == 2, 20,
+               "two gateways are not up")
+    except BaseException:
+        agw.stop()
+        raise
     return agw
 
 
