@@ -330,11 +330,27 @@ enum epc_err epc_iw_answer_out(struct epc_iw *w, const struct epc_sdp *local, st
     return send_with(w, w->pending.offerer, local, out, cause);
 }
 
-enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_buf *out, struct epc_cause *cause)
+/* Does the core's offer have a codec of what the WIC uses, or one that the gateway makes of it? */
+static bool iw_common(const struct iw_exchange *x, size_t stream)
+{
+    const struct epc_sdp_media *offer = &x->remote[EPC_SDP_CORE]->media[stream];
+    const struct epc_sdp_media *answer = &x->want[EPC_SDP_CORE]->media[stream];
+    if (offer->port == 0)
+        return false;
+    for (size_t i = 0; i < offer->n_codec; i++)
+        for (size_t k = 0; k < answer->n_codec; k++)
+            if (epc_str_ieq(offer->codec[i].name, answer->codec[k].name) &&
+                !epc_str_ieqc(offer->codec[i].name, "telephone-event"))
+                return true;
+    return !sdp_proto_is_rtp(offer->proto);
+}
+
+enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_sdp **remote, struct epc_cause *cause)
 {
     struct iw_exchange *x = &w->pending;
-    if (!w->have_pending || !x->offer_unchanged || x->offerer != EPC_SDP_CORE || x->recv[EPC_SDP_WIC] ||
-        x->sent[EPC_SDP_WIC] || !w->committed.recv[EPC_SDP_WIC] || !w->committed.sent[EPC_SDP_WIC])
+    bool runs = false;
+    if (!w->have_pending || x->offerer != EPC_SDP_CORE || x->recv[EPC_SDP_WIC] || x->sent[EPC_SDP_WIC] ||
+        !w->committed.recv[EPC_SDP_WIC] || !w->committed.sent[EPC_SDP_WIC])
         return EPC_EINVAL;
     enum epc_err err = epc_sdp_dup(w->committed.recv[EPC_SDP_WIC], &x->recv[EPC_SDP_WIC]);
     if (err == EPC_OK)
@@ -343,7 +359,13 @@ enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_buf *out, struct
         err = iw_remote(w, x, EPC_SDP_WIC, &x->remote[EPC_SDP_WIC], cause);
     if (err == EPC_OK)
         err = iw_want(w, x, EPC_SDP_CORE, cause);
-    return err == EPC_OK ? send_with(w, EPC_SDP_CORE, NULL, out, cause) : err;
+    for (size_t i = 0; err == EPC_OK && i < x->n_streams; i++)
+        runs = runs || (x->remote[EPC_SDP_WIC]->media[i].port && iw_common(x, i));
+    if (err == EPC_OK && !runs) {
+        epc_cause_set(cause, 488, "RFC 3311 5.2", "the offer has nothing of what the WIC uses");
+        err = EPC_EPROTO;
+    }
+    return err == EPC_OK ? epc_sdp_dup(x->remote[EPC_SDP_WIC], remote) : err;
 }
 
 /* ---- end of an exchange -------------------------------------------------------------------------------------- */

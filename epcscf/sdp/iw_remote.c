@@ -87,7 +87,8 @@ static struct target core_target(const struct epc_iw *w, size_t stream, const st
 
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
-static void put_ice_dtls(struct epc_buf *b, const struct epc_sdp_media *m)
+/* @p answers: what the WIC once offered stands for its answer; the gateway waits for its handshake. */
+static void put_ice_dtls(struct epc_buf *b, const struct epc_sdp_media *m, bool answers)
 {
     epc_buf_printf(b, "a=ice-ufrag:%.*s\r\na=ice-pwd:%.*s\r\n", EPC_STR_ARG(m->ice_ufrag),
                    EPC_STR_ARG(m->ice_pwd));
@@ -102,7 +103,7 @@ static void put_ice_dtls(struct epc_buf *b, const struct epc_sdp_media *m)
         if (iw_fingerprint_ok(&m->fingerprint[i]))
             epc_buf_printf(b, "a=fingerprint:%.*s %.*s\r\n", EPC_STR_ARG(m->fingerprint[i].hash),
                            EPC_STR_ARG(m->fingerprint[i].value));
-    epc_buf_printf(b, "a=setup:%s\r\n", sdp_setup_name(m->setup));
+    epc_buf_printf(b, "a=setup:%s\r\n", sdp_setup_name(answers && m->setup == EPC_SETUP_ACTPASS ? EPC_SETUP_ACTIVE : m->setup));
     if (m->tls_id.n)
         epc_buf_printf(b, "a=tls-id:%.*s\r\n", EPC_STR_ARG(m->tls_id));
 }
@@ -158,7 +159,7 @@ static void put_on(const struct epc_iw *w, const struct iw_exchange *x, enum epc
             epc_buf_printf(b, "a=max-message-size:%" PRIu64 "\r\n", m->max_message_size);
     }
     if (leg == EPC_SDP_WIC)
-        put_ice_dtls(b, m);
+        put_ice_dtls(b, m, leg != x->offerer);
     epc_buf_printf(b, "a=%s\r\n", sdp_dir_name(dir));
     iw_put_times(b, m);
     iw_put_codecs(b, codecs);

@@ -144,9 +144,11 @@ enum epc_err epc_iw_answer(struct epc_iw *w, struct epc_str sdp, struct epc_sdp 
 /** The answer for the offerer's leg; @p local from the gateway for that leg, NULL = as last time. */
 enum epc_err epc_iw_answer_out(struct epc_iw *w, const struct epc_sdp *local, struct epc_buf *out,
                                struct epc_cause *cause) EPC_MUST_CHECK;
-/** The answer to a pending, unchanged offer of the core's in the WIC's name, from what the WIC said last.
- *  The exchange is then to be rolled back: nothing new was agreed. EPC_EINVAL: no such offer. */
-enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_buf *out, struct epc_cause *cause) EPC_MUST_CHECK;
+/** The answer to a pending offer of the core's in the WIC's name, from what the WIC said last: as
+ *  epc_iw_answer(). The WIC hears nothing of the exchange, so it must be one that leaves its side as it is.
+ *  @return EPC_OK; EPC_EPROTO with cause 488 (nothing of what the WIC uses is offered); EPC_EINVAL (no such
+ *          offer, or nothing agreed before); EPC_ENOMEM */
+enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_sdp **remote, struct epc_cause *cause) EPC_MUST_CHECK;
 /** The exchange is final: pending becomes committed. */
 void epc_iw_commit(struct epc_iw *w);
 /** The offer was rejected or given up: back to the committed state (o= versions never go back). */

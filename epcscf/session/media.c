@@ -221,20 +221,70 @@ static void on_offer_reserved(void *arg, enum epc_err err, struct epc_sdp *local
     epc_sdp_free(local);
 }
 
-/* The WIC need not hear of an offer that changes nothing but preconditions or addresses. */
-static void answer_here(struct epc_session *s, struct job *j)
+/* ---- ... that the WIC need not hear of (early.c) ----------------------------------------------------------- */
+
+static void answer_here_known(struct epc_session *s, const struct epc_sdp *local, bool unchanged)
 {
     struct epc_cause cause = {0};
     struct epc_buf text = {0};
-    enum epc_err err = epc_iw_answer_for_wic(s->iw, &text, &cause);
+    enum epc_err err = epc_iw_answer_out(s->iw, local, &text, &cause);
     char *sdp = epc_buf_take(&text, NULL);
-    epc_iw_rollback(s->iw);
     if (err == EPC_OK && sdp)
-        early_update_answer(j->x, sdp);
-    else
+        early_update_answer(s->active->x, sdp);
+    else if (cause.sip_status == 0)
         epc_cause_set(&cause, 500, NULL, "answer cannot be made");
     free(sdp);
+    if (unchanged) { /* nothing new was agreed, and the gateway knows of nothing */
+        epc_iw_rollback(s->iw);
+        s->offering = NULL;
+    } else if (cause.sip_status)
+        media_rollback(s);
+    else
+        media_commit(s);
     finish(s, cause.sip_status ? &cause : NULL);
+}
+
+static void on_answered_here(void *arg, enum epc_err err, struct epc_sdp *local, const struct epc_cause *gw_cause)
+{
+    struct epc_session *s = arg;
+    if (s->active && err == EPC_OK)
+        answer_here_known(s, local, false);
+    else if (s->active) {
+        struct epc_cause cause = *gw_cause;
+        media_rollback(s);
+        finish(s, &cause);
+    }
+    epc_sdp_free(local);
+}
+
+/* The WIC's side stays as it is: its answer is what it said last. */
+static void answer_here(struct epc_session *s, bool unchanged)
+{
+    struct epc_sdp *remote = NULL;
+    struct epc_cause cause = {0};
+    if (epc_iw_answer_for_wic(s->iw, &remote, &cause) != EPC_OK) {
+        if (cause.sip_status == 0)
+            epc_cause_set(&cause, 500, NULL, "no answer in the WIC's name");
+        media_rollback(s);
+        finish(s, &cause);
+    } else if (unchanged)
+        answer_here_known(s, NULL, true);
+    else
+        epc_gw_answer(s->gw, &(struct epc_gw_media){.remote = remote, .want = epc_iw_want(s->iw)}, on_answered_here, s);
+    epc_sdp_free(remote);
+}
+
+static void on_reserved_here(void *arg, enum epc_err err, struct epc_sdp *local, const struct epc_cause *gw_cause)
+{
+    struct epc_session *s = arg;
+    epc_sdp_free(local); /* what the WIC has already */
+    if (s->active && err == EPC_OK)
+        answer_here(s, false);
+    else if (s->active) {
+        struct epc_cause cause = *gw_cause;
+        media_rollback(s);
+        finish(s, &cause);
+    }
 }
 
 /* Its sender is told what would be taken (TS 24.229 6.2). */
@@ -265,12 +315,16 @@ static void negotiate_offer(struct epc_session *s, struct job *j, struct epc_str
         finish(s, &cause);
         return;
     }
-    if (unchanged && early_update_here(s, j)) {
+    s->offering = j->x;
+    if (early_update_here(s, j) && s->gw) {
+        if (unchanged)
+            answer_here(s, true);
+        else
+            epc_gw_offer(s->gw, side_of(j->from), &(struct epc_gw_media){.remote = remote, .want = epc_iw_want(s->iw)},
+                         on_reserved_here, s);
         epc_sdp_free(remote);
-        answer_here(s, j);
         return;
     }
-    s->offering = j->x;
     if (unchanged && same_side && s->gw) { /* a session refresh: the gateway is left alone */
         epc_sdp_free(remote);
         offer_known(s, NULL);

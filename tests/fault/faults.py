@@ -93,6 +93,9 @@ class Bench:
         answer = call.result()
         equal(answer.status, 200, f"INVITE to the phone ({answer.first})")
         expect(self.lab.baresip.in_call, 5, "the phone was not in a call")
+        # An answer to this one shows that the ACK before it has been read: a WIC that vanishes takes along
+        # what is still on its way.
+        wic.final(wic.request("OPTIONS", PHONE, to=PHONE, routes=wic.service_route))
         return wic, call
 
 

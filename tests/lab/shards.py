@@ -101,6 +101,7 @@ def back_on_the_other_shard(bench):
         old = bench.registered(first)
         call = old.invite(PHONE)
         equal(call.result().status, 200, "INVITE to the phone")
+        old.final(old.request("OPTIONS", PHONE, to=PHONE, routes=old.service_route))  # the ACK has been read
         before = bench.grown("registration_flows_handed_over")
         old.vanish()
         bench.open.remove(old)

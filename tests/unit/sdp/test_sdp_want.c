@@ -209,7 +209,9 @@ static void core_asks(void **state)
     assert_true(unchanged);
     assert_int_equal(epc_iw_qos(w), EPC_IW_QOS_MET);
     struct epc_buf out = {0};
-    assert_int_equal(epc_iw_answer_for_wic(w, &out, NULL), EPC_OK);
+    assert_int_equal(epc_iw_answer_for_wic(w, &remote, NULL), EPC_OK);
+    epc_sdp_free(remote);
+    assert_int_equal(epc_iw_answer_out(w, NULL, &out, NULL), EPC_OK);
     lacks(out.p, "a=conf");
     GIVES(epc_buf_take(&out, NULL), "RTP/AVP 0\r\n", "a=curr:qos remote sendrecv\r\n");
     epc_iw_rollback(w);
