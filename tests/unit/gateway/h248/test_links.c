@@ -205,6 +205,10 @@ static void second_mid_on_a_connection(void **state)
     (void)state;
     desk_start(&d);
     register_tcp(&a, "<mg-a>");
+    register_tcp(&b, "<mg-c>");
+    snprintf(a.mid, sizeof a.mid, "<mg-c>"); /* one that is known, and one that is not */
+    mg_say(&a, "Transaction = 4 { Context = - { ServiceChange = ROOT { Services { %s } } } }", cold);
+    assert_int_equal(mg_expect(&a, "Error = 402"), 4);
     snprintf(a.mid, sizeof a.mid, "<mg-b>");
     mg_say(&a, "Transaction = 2 { Context = - { ServiceChange = ROOT { Services { %s } } } }", cold);
     assert_int_equal(mg_expect(&a, "Error = 402"), 2);
