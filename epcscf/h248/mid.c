@@ -24,8 +24,8 @@ static bool address_fits(const struct epc_h248_mid *m)
 {
     char text[INET6_ADDRSTRLEN + 1];
     struct in6_addr a;
-    if (m->host.n == 0 || m->host.n >= sizeof text)
-        return false;
+    if (m->host.n == 0 || m->host.n >= sizeof text || memchr(m->host.p, 0, m->host.n))
+        return false; /* what stands behind a NUL would not be looked at */
     memcpy(text, m->host.p, m->host.n);
     text[m->host.n] = 0;
     return inet_pton(m->kind == EPC_H248_MID_IP6 ? AF_INET6 : AF_INET, text, &a) == 1;

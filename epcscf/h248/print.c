@@ -7,6 +7,7 @@
 struct writer {
     struct epc_buf *b;
     bool pretty, bad;
+    bool in_topology; /* whose words are keywords without being nodes of their own */
     unsigned depth;
 };
 
@@ -143,7 +144,7 @@ static void put_node(struct writer *w, const struct epc_h248_node *n)
     if (k)
         put_token(w, n->kind);
     else
-        put_name(w, w->pretty ? n->name : h248_word_compact(EPC_H248_TOPOLOGY, n->name));
+        put_name(w, w->in_topology && !w->pretty ? h248_word_compact(EPC_H248_TOPOLOGY, n->name) : n->name);
     if (n->n_values)
         put_values(w, n);
     if (!n->braces)
@@ -156,8 +157,12 @@ static void put_node(struct writer *w, const struct epc_h248_node *n)
     if (k && k->body == BODY_ERROR) {
         if (n->text.p)
             put_quoted(w, n->text);
-    } else
+    } else {
+        bool before = w->in_topology;
+        w->in_topology = n->kind == EPC_H248_TOPOLOGY;
         put_nodes(w, n->child, n->n_children, &first);
+        w->in_topology = before;
+    }
     close_brace(w);
 }
 

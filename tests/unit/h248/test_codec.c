@@ -158,6 +158,13 @@ static void compact_is_compact(void **state)
     free(out);
     epc_h248_free(m);
     free(text);
+    /* A word has its short form where it is a keyword, and nowhere else. */
+    m = parsed("MEGACO/2 [10.0.0.1]\nTransaction = 1 { Context = 1 { Topology { a, b, Oneway }, "
+               "Notify = a { ObservedEvents = 1 { x/y { Oneway = 1 } } } } }");
+    out = printed(m, EPC_H248_COMPACT);
+    assert_string_equal(out, "!/2 [10.0.0.1]\nT=1{C=1{TP{a,b,OW},N=a{OE=1{x/y{Oneway=1}}}}}");
+    free(out);
+    epc_h248_free(m);
 }
 
 static void descriptions(void **state)
@@ -286,6 +293,8 @@ static void identifiers(void **state)
     static const char *const bad[] = {"", "[1.2.3]", "[1.2.3.4", "<>", "<a b>", "[1.2.3.4]:0", "MTP{xy}", "[1.2.3.4] x"};
     for (size_t i = 0; i < EPC_ARRAY_LEN(bad); i++)
         assert_int_equal(epc_h248_mid_parse(epc_str_c(bad[i]), &a), EPC_EPROTO);
+    /* An address that is another one to whoever stops at the NUL. */
+    assert_int_equal(epc_h248_mid_parse(EPC_STR("[1.2.3.4\0.5]"), &a), EPC_EPROTO);
 }
 
 static void masked(void **state)
