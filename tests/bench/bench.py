@@ -14,6 +14,7 @@ import time
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(TESTS)
 sys.path.insert(0, os.path.join(TESTS, "lab"))
+import sip  # noqa: E402
 from epclab.build import build  # noqa: E402
 from epclab.wait import poll  # noqa: E402
 
@@ -123,7 +124,15 @@ def rx(options):
     print(f"ours / bare at 64 outstanding: {ours / bare:.2f}")
 
 
-MEASURES = {"rx": rx}
+def edge(measure):
+    def run(options):
+        print()
+        for line in measure(options):
+            print(line, flush=True)
+    return run
+
+
+MEASURES = {"rx": rx, **{name: edge(measure) for name, measure in sip.MEASURES.items()}}
 
 
 def main():
@@ -132,8 +141,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=4, help="of each run, roughly")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--preset", default="release")
+    parser.add_argument("--only", help="of the servers, those with this in their name")
     parser.add_argument("--no-build", action="store_true")
     options = parser.parse_args()
+    options.wants = lambda kind: not options.only or options.only in kind
     unknown = [m for m in options.measure if m not in MEASURES]
     if unknown:
         parser.error(f"there is no measure {unknown[0]}")

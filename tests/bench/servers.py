@@ -97,7 +97,7 @@ class Load:
     """bench_load: a command in, its JSON out."""
 
     def __init__(self, build, folder, path, token_key=None, core=None, sdp=None):
-        argv = [os.path.join(build, "tests/bench/bench_load"), "--server", "%s:%d" % EDGE, "--host", "localhost",
+        argv = [os.path.join(build, "tests/bench/load/bench_load"), "--server", "%s:%d" % EDGE, "--host", "localhost",
                 "--path", path, "--origin", ORIGIN]
         if token_key:
             argv += ["--token", token_key, "--kid", KID, "--issuer", ISSUER, "--audience", AUDIENCE, "--wwsf", WWSF]
@@ -184,7 +184,7 @@ def epcscf(build, folder, shards=1, core=None, transport="auto", policy="mode: o
 
 
 def stand_in_core(build, folder, core=None, ring=True):
-    return Process([os.path.join(build, "tests/bench/bench_core"), CORE[0], str(CORE[1])] + ["ring"] * ring, folder,
+    return Process([os.path.join(build, "tests/bench/load/bench_core"), CORE[0], str(CORE[1])] + ["ring"] * ring, folder,
                    "core", core, ready=lambda: accepts(*CORE))
 
 
