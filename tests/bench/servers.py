@@ -198,7 +198,7 @@ def modules_of_kamailio():
 
 PLAIN = {"MODULES": "", "PARAMETERS": "", "ROUTES": "", "REGISTER": "add_path();"}
 IMS = {
-    "MODULES": '\n'.join(f'loadmodule "{m}.so"' for m in ("ims_usrloc_pcscf", "ims_registrar_pcscf")),
+    "MODULES": '\n'.join(f'loadmodule "{m}.so"' for m in ("ims_usrloc_pcscf", "ims_ipsec_pcscf", "ims_registrar_pcscf")),
     "PARAMETERS": 'modparam("ims_usrloc_pcscf", "db_mode", 0)\nmodparam("ims_registrar_pcscf", "subscribe_to_reginfo", 0)\n'
                   'modparam("ims_registrar_pcscf", "publish_reginfo", 0)',
     "REGISTER": 'if (!pcscf_save_pending("location")) { sl_send_reply("500", "not kept"); exit; }\n'
