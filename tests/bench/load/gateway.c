@@ -1,5 +1,5 @@
-/* bench_gateway IP PORT: answers NG commands (JSON over UDP) as fast as it can, with the same description for
- * everybody. It holds nothing; it is there so that a call has a gateway that costs nothing. */
+/* bench_gateway IP PORT: answers NG commands (JSON over UDP) as fast as it can, with a description of the
+ * streams that it is given. It holds nothing; it is there so that a call has a gateway that costs nothing. */
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -9,23 +9,86 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char access_sdp[] =
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\na=ice-lite\r\n"
-    "m=audio 40000 UDP/TLS/RTP/SAVPF 111 8 0 126\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:8 PCMA/8000\r\n"
-    "a=rtpmap:0 PCMU/8000\r\na=rtpmap:126 telephone-event/8000\r\na=sendrecv\r\na=rtcp:40000\r\na=rtcp-mux\r\n"
-    "a=setup:passive\r\na=fingerprint:sha-256 00:11:22:33:44:55:66:77:00:11:22:33:44:55:66:77:00:11:22:33:44:55:66:77:"
-    "00:11:22:33:44:55:66:77\r\na=ice-ufrag:gwuf\r\na=ice-pwd:gatewayPasswordOf26chars01\r\n"
-    "a=candidate:1 1 UDP 2130706431 127.0.0.1 40000 typ host\r\na=end-of-candidates\r\n";
-static const char core_sdp[] =
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-    "m=audio 50000 RTP/AVP 111 8 0 126\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:8 PCMA/8000\r\n"
-    "a=rtpmap:0 PCMU/8000\r\na=rtpmap:126 telephone-event/8000\r\na=sendrecv\r\na=rtcp:50001\r\n";
+#include "sip_text.h"
 
-/* An offer goes to the other side than the one it came from; an answer comes back to the offerer's. */
-static bool to_access(const json_t *cmd)
+/* What rtpengine adds towards a WIC: ICE-lite credentials, a fingerprint, its only candidate. */
+static const char webrtc[] =
+    "a=rtcp:%u\r\na=rtcp-mux\r\na=setup:%s\r\na=fingerprint:sha-256 00:11:22:33:44:55:66:77:00:11:22:33:44:55:66:77:"
+    "00:11:22:33:44:55:66:77:00:11:22:33:44:55:66:77\r\na=ice-ufrag:gwuf\r\na=ice-pwd:gatewayPasswordOf26chars01\r\n"
+    "a=candidate:1 1 UDP 2130706431 127.0.0.1 %u typ host\r\na=end-of-candidates\r\n";
+
+/* Always passive, as it is told; rtpengine 10.5 says actpass in offers all the same. */
+static void end_of_stream(struct text *out, unsigned port, bool webrtc_side, bool offer)
+{
+    if (!port)
+        return;
+    if (webrtc_side)
+        text_printf(out, webrtc, port, offer ? "actpass" : "passive", port);
+    else
+        text_printf(out, "a=rtcp:%u\r\n", port + 1);
+}
+
+/* m=TYPE PORT PROTO FORMATS: the same stream at a port of ours. */
+static unsigned stream(struct text *out, struct span line, unsigned index, bool webrtc_side)
+{
+    char type[16];
+    unsigned theirs;
+    int formats = 0;
+    if (sscanf(line.p, "m=%15s %u %*s%n", type, &theirs, &formats) != 2 || !formats)
+        return 0;
+    unsigned port = theirs ? (webrtc_side ? 40000 : 50000) + 2 * index : 0;
+    text_printf(out, "m=%s %u %s%.*s\r\n", type, port, webrtc_side ? "UDP/TLS/RTP/SAVPF" : "RTP/AVP",
+                (int)line.n - formats, line.p + formats);
+    text_printf(out, "c=IN IP4 127.0.0.1\r\n");
+    return port;
+}
+
+static bool passes(struct span line)
+{
+    static const char *const kept[] = {"a=rtpmap:", "a=fmtp:", "a=mid:", "a=sendrecv", "a=sendonly", "a=recvonly",
+                                       "a=inactive"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (line.n >= strlen(kept[i]) && memcmp(line.p, kept[i], strlen(kept[i])) == 0)
+            return true;
+    return false;
+}
+
+/* The description of the other side as this side is to see it: every stream with its formats, our transport. */
+static void describe(struct text *out, struct span sdp, bool webrtc_side, bool offer)
+{
+    struct span line;
+    size_t at = 0;
+    unsigned streams = 0, port = 0;
+    out->n = 0;
+    text_printf(out, "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n%s", webrtc_side ? "a=ice-lite\r\n" : "");
+    while (sip_line(sdp, &at, &line)) {
+        if (line.n > 2 && memcmp(line.p, "m=", 2) == 0) {
+            end_of_stream(out, port, webrtc_side, offer);
+            port = stream(out, line, streams++, webrtc_side);
+        } else if (port && passes(line)) {
+            text_add(out, line.p, line.n);
+            text_add(out, "\r\n", 2);
+        }
+    }
+    end_of_stream(out, port, webrtc_side, offer);
+}
+
+/* An offer says what the other side speaks; an answer only that the other side has no ICE, where it has none. */
+static bool to_webrtc(const json_t *cmd, bool offer)
 {
     const char *proto = json_string_value(json_object_get(cmd, "transport-protocol"));
-    return proto && strstr(proto, "SAVPF");
+    const char *ice = json_string_value(json_object_get(cmd, "ICE"));
+    return offer ? proto && strstr(proto, "SAVPF") : !ice || strcmp(ice, "remove") != 0;
+}
+
+static json_t *described(const json_t *cmd, bool offer)
+{
+    static struct text out;
+    const json_t *sdp = json_object_get(cmd, "sdp");
+    if (!json_is_string(sdp))
+        return json_pack("{s:s, s:s}", "result", "error", "error-reason", "no SDP");
+    describe(&out, (struct span){json_string_value(sdp), json_string_length(sdp)}, to_webrtc(cmd, offer), offer);
+    return json_pack("{s:s, s:s}", "result", "ok", "sdp", out.p);
 }
 
 static json_t *answer(const json_t *cmd)
@@ -36,7 +99,7 @@ static json_t *answer(const json_t *cmd)
     if (strcmp(what, "ping") == 0)
         return json_pack("{s:s}", "result", "pong");
     if (strcmp(what, "offer") == 0 || strcmp(what, "answer") == 0)
-        return json_pack("{s:s, s:s}", "result", "ok", "sdp", to_access(cmd) ? access_sdp : core_sdp);
+        return described(cmd, *what == 'o');
     if (strcmp(what, "list") == 0)
         return json_pack("{s:s, s:[]}", "result", "ok", "calls");
     if (strcmp(what, "statistics") == 0)
