@@ -83,7 +83,6 @@ static void answer(struct connection *c, bool ok, const char *text, size_t n)
         connection_close(c);
         return;
     }
-    epc_shard_kick(c->control->admin->sh);
 }
 
 void epc_admin_answer(struct epc_admin_reply *reply, bool ok, const char *text, size_t n)
@@ -265,7 +264,6 @@ enum epc_err admin_control_open(struct epc_admin *a)
     int rc = uv_pipe_open(l, fd);
     if (rc == 0)
         rc = uv_listen((uv_stream_t *)l, 16, on_connection);
-    epc_shard_kick(a->sh);
     if (rc == 0)
         return EPC_OK;
     why = uv_strerror(rc);
@@ -290,7 +288,6 @@ void admin_control_close(struct epc_admin *a)
             unlink(k->path);
         uv_close((uv_handle_t *)k->listener, on_listener_closed);
     }
-    epc_shard_kick(a->sh);
     free(k->path);
     free(k);
     a->control = NULL;

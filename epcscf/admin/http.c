@@ -111,7 +111,6 @@ enum epc_err admin_http_open(struct epc_admin *a)
         epc_log(EPC_LOG_ERROR, "admin", "event=vhost-failed");
         return EPC_EIO;
     }
-    epc_shard_kick(a->sh);
     return epc_shard_listen(a->sh, &a->cfg->metrics_listen, a->vhost, NULL, NULL);
 }
 
@@ -125,7 +124,6 @@ void admin_http_close(struct epc_admin *a)
 {
     if (a->vhost) {
         lws_vhost_destroy(a->vhost);
-        epc_shard_kick(a->sh);
     }
     a->vhost = NULL;
     if (a->protocols)

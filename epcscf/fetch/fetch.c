@@ -72,7 +72,6 @@ static void kill_connection(struct epc_request *r)
     if (fd >= 0)
         shutdown(fd, SHUT_RDWR); /* or lws might wait for it to drain */
     lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
-    epc_shard_kick(r->ep->sh);
 }
 
 static void wipe(char *secret)
@@ -187,7 +186,6 @@ static void connect_now(void *arg)
         else
             finish(r, EPC_EIO, "connection refused by the library");
     }
-    epc_shard_kick(ep->sh);
 }
 
 /* Before any octet of an answer another address may be tried. */
@@ -565,7 +563,5 @@ void epc_endpoint_close(struct epc_endpoint *ep)
         free_request(ep->requests);
     ep->closing = true;
     epc_shard_hold(ep->sh);
-    struct epc_shard *sh = ep->sh;
     lws_vhost_destroy(ep->vhost); /* calls on_vhost_gone, which frees ep */
-    epc_shard_kick(sh);
 }

@@ -32,7 +32,6 @@ static void on_pause_end(void *arg)
 {
     struct epc_listener *l = arg;
     uv_poll_start(&l->poll, UV_READABLE, on_readable);
-    epc_shard_kick(l->sh);
 }
 
 static void pause_listener(struct epc_listener *l, int err)
@@ -140,7 +139,6 @@ enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
     uv_poll_start(&l->poll, UV_READABLE, on_readable);
     l->next = sh->listeners;
     sh->listeners = l;
-    epc_shard_kick(sh);
     return EPC_OK;
 out:
     if (l->fd >= 0)
@@ -170,7 +168,6 @@ void epc_shard_close_listeners(struct epc_shard *sh, struct lws_vhost *vhost)
         uv_close((uv_handle_t *)&l->poll, on_closed);
         close(l->fd); /* at once, so that the port is free; libuv no longer looks at it */
     }
-    epc_shard_kick(sh);
 }
 
 void epc_shard_unlisten(struct epc_shard *sh, struct lws_vhost *vhost)

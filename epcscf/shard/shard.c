@@ -79,7 +79,7 @@ enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opt
     sh->index = o->index;
     snprintf(sh->label, sizeof sh->label, "%s", o->label);
     sh->mailbox.fd = -1;
-    sh->uv_due = UINT64_MAX;
+    sh->hooks_tail = &sh->hooks;
     pthread_mutex_init(&sh->start_mutex, NULL);
     pthread_cond_init(&sh->start_cond, NULL);
     epc_wheel_init(&sh->wheel, epc_now_ms());
@@ -258,11 +258,6 @@ enum epc_err epc_shard_post(struct epc_shard *sh, epc_shard_fn *fn, void *arg)
     enum epc_err e = epc_mailbox_put(&sh->mailbox, fn, arg);
     epc_count(e ? EPC_C_SHARD_DROPPED : EPC_C_SHARD_POSTED);
     return e;
-}
-
-su_root_t *epc_shard_su_root(struct epc_shard *sh)
-{
-    return sh->root;
 }
 
 uv_loop_t *epc_shard_uv(struct epc_shard *sh)

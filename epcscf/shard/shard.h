@@ -1,5 +1,6 @@
-/* Door of shard/: one thread with one su_root (sofia-sip), a libuv loop nested in it, one
- * libwebsockets context on that loop, timers, a mailbox, and deletion at the end of the turn.
+/* Door of shard/: one thread with one libuv loop, one libwebsockets context on that loop, timers, a
+ * mailbox, and a *turn* between the loop's waits, at whose end what was batched leaves and what was doomed
+ * is deleted.
  *
  * Everything here but epc_shard_post(), epc_shard_start(), epc_shard_stop() and
  * epc_shard_destroy() is for the shard's own thread; debug builds assert it. */
@@ -9,7 +10,6 @@
 #include "base/base.h"
 
 struct epc_shard;
-struct su_root_s; /* sofia's su_root_t */
 struct uv_loop_s;
 struct lws_context;
 struct lws_vhost;
@@ -36,7 +36,7 @@ enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opt
 enum epc_err epc_shard_start(struct epc_shard *sh, epc_shard_fn *on_start, void *arg) EPC_MUST_CHECK;
 /** Ask the thread to end; waits for it. On the thread, in this order: the mailbox closes and what it
  *  holds is run; @p on_stop; the loops go on for as long as a room holds the shard (epc_shard_hold),
- *  at most 2 s; lws, libuv and sofia end. Idempotent. */
+ *  at most 2 s; lws and libuv end. Idempotent. */
 void epc_shard_stop(struct epc_shard *sh, epc_shard_fn *on_stop, void *arg);
 void epc_shard_destroy(struct epc_shard *sh); /**< after stop; NULL-safe */
 
@@ -63,12 +63,8 @@ void epc_shard_doom(struct epc_shard *sh, void (*fn)(void *obj), void *obj);
 void epc_shard_hold(struct epc_shard *sh);
 void epc_shard_release(struct epc_shard *sh);
 
-struct su_root_s *epc_shard_su_root(struct epc_shard *sh);
 struct uv_loop_s *epc_shard_uv(struct epc_shard *sh);
 struct lws_context *epc_shard_lws(struct epc_shard *sh);
-/** Must follow every lws or libuv call that was made outside a libuv callback: libuv applies its
- *  epoll changes only inside uv_run. Cheap; several calls in one turn cost one. */
-void epc_shard_kick(struct epc_shard *sh);
 /** From an lws callback: the shard that this context belongs to. */
 struct epc_shard *epc_shard_from_lws(struct lws_context *ctx);
 
@@ -103,6 +99,29 @@ enum epc_err epc_work_start(struct epc_work **out, struct epc_shard *sh,
                             const struct epc_work_fns *fns, void *job) EPC_MUST_CHECK;
 void epc_work_cancel(struct epc_work *w); /**< done() will not run; NULL-safe */
 
+/* ---- file descriptors ------------------------------------------------------------------------- */
+
+enum { EPC_WATCH_IN = 1, EPC_WATCH_OUT = 2, EPC_WATCH_ERR = 4 };
+typedef void epc_watch_fn(void *arg, unsigned events);
+struct epc_watch_io;
+/** Embedded in its owner, which sets @p fd (non-blocking) first and closes it after epc_watch_stop(). */
+struct epc_watch {
+    int fd;
+    unsigned _events;         /* private */
+    struct epc_watch_io *_io; /* private */
+    epc_watch_fn *fn;
+    void *arg;
+};
+/** @p fn is called, level-triggered, for what of @p events is there: it must read or write until less comes
+ *  than was asked for, or leave the rest to the next turn. EPC_WATCH_ERR comes alone and unasked: the socket
+ *  has an error, which the owner reads away (SO_ERROR, MSG_ERRQUEUE, recv) or stops.
+ *  @return EPC_OK, EPC_ENOMEM, EPC_EIO (not a descriptor that can be watched) */
+enum epc_err epc_watch_start(struct epc_shard *sh, struct epc_watch *w, unsigned events, epc_watch_fn *fn,
+                             void *arg) EPC_MUST_CHECK;
+void epc_watch_set(struct epc_shard *sh, struct epc_watch *w, unsigned events); /**< cheap when unchanged */
+/** No callback afterwards, also inside one of them. Harmless when it was not started. */
+void epc_watch_stop(struct epc_shard *sh, struct epc_watch *w);
+
 /* ---- timers: embedded in their owner, cost O(1), millisecond resolution ---------------------- */
 
 struct epc_timer;
@@ -119,5 +138,18 @@ void epc_timer_start(struct epc_shard *sh, struct epc_timer *t, uint64_t after_m
                      void *arg);
 void epc_timer_stop(struct epc_shard *sh, struct epc_timer *t); /**< idle timers allowed */
 bool epc_timer_running(const struct epc_timer *t);
+
+/** Embedded in its owner; zeroed: idle. */
+struct epc_turn_end {
+    struct epc_turn_end *_next; /* private */
+    bool _set;                  /* private */
+    epc_timer_fn *fn;
+    void *arg;
+};
+/** Run @p fn(arg) once at the end of this turn, in the order of setting; for what is sent in batches.
+ *  Setting it again before it ran changes nothing. What a hook sets runs after it, still before the shard
+ *  waits. */
+void epc_shard_at_turn_end(struct epc_shard *sh, struct epc_turn_end *h, epc_timer_fn *fn, void *arg);
+void epc_shard_not_at_turn_end(struct epc_shard *sh, struct epc_turn_end *h); /**< idle ones allowed */
 
 #endif

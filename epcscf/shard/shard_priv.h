@@ -1,8 +1,7 @@
 /* Private to shard/: how a turn of the loop, the mailbox and the timing wheel fit together.
  *
- * su_root_run() is the outer loop. Its prepoll hook is the *turn*: due timers, the mailbox, the
- * nested libuv loop, then the doomed list. Whatever happens outside a turn (sofia's own callbacks)
- * only leaves marks and *nudges*: a message to ourselves, which keeps the next wait at zero. */
+ * libuv waits and calls back for file descriptors. Between two waits lies the *turn*: due timers, the
+ * mailbox, the hooks of the turn's end, then the doomed list. */
 #ifndef EPC_SHARD_PRIV_H
 #define EPC_SHARD_PRIV_H
 
@@ -11,8 +10,6 @@
 #include <libwebsockets.h>
 #include <pthread.h>
 #include <uv.h>
-
-#include <sofia-sip/su_wait.h>
 
 /* ---- timing wheel: 64 slots a level, a level for each 6 bits of the time in ms -------------------
  * A timer sits at the level of the highest 6-bit digit in which its time differs from the wheel's
@@ -83,36 +80,28 @@ struct epc_shard {
     struct epc_timer stop_timer;
     bool stop_late;
 
-    su_root_t *root;
-    su_timer_t *su_timer;
-    uint64_t su_timer_at;       /* monotonic ms for which su_timer is armed; UINT64_MAX = idle */
-    su_wait_t uv_wait, mail_wait;
-    int uv_wait_index, mail_wait_index;
-
     uv_loop_t uv;
     bool uv_ready;
-    uint64_t uv_due;            /* monotonic ms of libuv's next timer */
+    uv_timer_t wheel_timer;
+    uint64_t uv_due;            /* monotonic ms for which wheel_timer is armed; UINT64_MAX = idle */
     struct lws_context *lws;
 
     struct epc_wheel wheel;
     struct epc_mailbox mailbox;
+    struct epc_watch mail_watch;
     bool mail_pending;
 
-    bool in_turn;
-    bool dirty;                 /* libuv has something to apply or to do */
-    bool nudged;
-
+    struct epc_turn_end *hooks, **hooks_tail;
     struct epc_doomed *doomed;
     size_t n_doomed, cap_doomed;
 
     struct epc_listener *listeners;
 };
 
-enum epc_err epc_shard_loop_open(struct epc_shard *sh) EPC_MUST_CHECK; /* su side; owner thread */
+enum epc_err epc_shard_loop_open(struct epc_shard *sh) EPC_MUST_CHECK; /* owner thread */
 void epc_shard_loop_run(struct epc_shard *sh);
 void epc_shard_loop_close(struct epc_shard *sh);
 void epc_shard_lws_close(struct epc_shard *sh); /* lws and libuv */
-void epc_shard_nudge(struct epc_shard *sh);
 void epc_shard_run_doomed(struct epc_shard *sh);
 void epc_shard_close_listeners(struct epc_shard *sh, struct lws_vhost *vhost); /* NULL: all */
 

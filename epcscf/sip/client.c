@@ -1,5 +1,5 @@
-/* Client transactions of both legs (RFC 3261 17.1, 16.7, 16.8). nta runs the core leg's timers A, B,
- * D to F and K; timer C, the wait after CANCEL and the time for repeated 2xx are here for both. */
+/* Client transactions of both legs as the rooms above see them (RFC 3261 16.7, 16.8): timer C, the wait
+ * after CANCEL and the time for repeated 2xx. core_client.c sends again and gives up on the core leg. */
 #include "sip/sip_priv.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@ bool epc_sip_out_eq(const struct epc_hnode *node, const void *key)
 }
 
 /* Our branches are lower case; a peer may not mind the case (RFC 3261 7.3.1). */
-static uint64_t branch_hash(const char *branch)
+uint64_t epc_sip_branch_hash(const char *branch)
 {
     char low[EPC_SIP_BRANCH_LEN];
     size_t n = 0;
@@ -23,16 +23,11 @@ static uint64_t branch_hash(const char *branch)
     return epc_hash_bytes(low, n);
 }
 
-static struct epc_hash *table_of(struct epc_sip *s, enum epc_leg leg)
-{
-    return leg == EPC_LEG_WIC ? &s->wic_out : &s->core_out;
-}
-
-struct epc_sip_out *epc_sip_out_find(struct epc_sip *s, enum epc_leg leg, const char *branch)
+struct epc_sip_out *epc_sip_out_find(struct epc_sip *s, const char *branch)
 {
     if (strlen(branch) >= EPC_SIP_BRANCH_LEN)
         return NULL;
-    struct epc_hnode *node = epc_hash_find(table_of(s, leg), branch_hash(branch), branch);
+    struct epc_hnode *node = epc_hash_find(&s->wic_out, epc_sip_branch_hash(branch), branch);
     return node ? EPC_CONTAINER(node, struct epc_sip_out, node) : NULL;
 }
 
@@ -44,7 +39,6 @@ static enum epc_counter gauge(enum epc_leg leg)
 static void out_free(void *obj)
 {
     struct epc_sip_out *out = obj;
-    free(out->route);
     free(out->cancel_reason);
     free(out);
 }
@@ -55,20 +49,18 @@ static void out_remove(struct epc_sip_out *out)
     out->state = OUT_OVER;
     epc_timer_stop(s->sh, &out->timer);
     if (out->in_table)
-        epc_hash_del(table_of(s, out->leg), &out->node);
+        epc_hash_del(&s->wic_out, &out->node);
     out->in_table = false;
     epc_sip_ref_del(s, &out->ref);
 }
 
-/* The rest of the end; destroys nta's transaction, so never inside nta's callback. */
+/* The rest of the end, when nothing on the stack uses the request any more. */
 static void out_end(void *obj)
 {
     struct epc_sip_out *out = obj;
-    if (out->orq)
-        nta_outgoing_destroy(out->orq);
+    epc_core_tx_leave(out);
     if (out->req)
         msg_destroy(out->req);
-    out->orq = NULL;
     out->req = NULL;
     if (out->s) {
         epc_sip_unlink(&out->link);
@@ -128,13 +120,13 @@ static void send_cancel(struct epc_sip_out *out)
         return;
     out->cancel_sent = true;
     arm(out, out->s->t64_ms); /* RFC 3261 9.1: no final answer by then, and it is given up */
-    if (out->leg == EPC_LEG_CORE) {
-        epc_sip_core_cancel(out);
-        return;
-    }
     char extra[300] = "";
     if (out->cancel_reason)
         snprintf(extra, sizeof extra, "Reason: %.250s\r\n", out->cancel_reason);
+    if (out->leg == EPC_LEG_CORE) {
+        epc_core_tx_cancel(out, extra);
+        return;
+    }
     msg_t *msg = epc_sip_make_inner(epc_sip_of(out->req), SIP_METHOD_CANCEL, NULL, true, extra);
     if (msg && epc_sip_wic_send(out->s, out->flow_id, msg, NULL, NULL) != EPC_OK)
         epc_log(EPC_LOG_DEBUG, "sip", "event=cancel-lost leg=wic flow=%llx",
@@ -165,7 +157,6 @@ static enum epc_err send_wic(struct epc_sip_out *out, msg_t *msg)
     bool v6 = strchr(host, ':') && host[0] != '[';
     sip_via_t *v = sip_via_format(msg_home(msg), "SIP/2.0/WSS %s%s%s:%u;branch=%s", v6 ? "[" : "", host,
                                   v6 ? "]" : "", (unsigned)s->cfg->public_port, out->branch);
-    out->req = msg;
     if (!v || msg_header_insert(msg, epc_pub(epc_sip_of(msg)), epc_hdr(v)) < 0)
         return EPC_ENOMEM;
     enum epc_err err = epc_sip_wic_send(s, out->flow_id, msg, NULL, NULL);
@@ -183,13 +174,13 @@ enum epc_err epc_sip_out_send(struct epc_sip_out **result, struct epc_sip *s,
     EPC_ASSERT_OWNER(s->sh);
     msg_t *msg = *req;
     *req = NULL;
-    char route[EPC_ADDR_LEN + 40];
+    struct epc_sip_next_hop to = {.any_transport = false};
     const sip_t *sip = epc_sip_of(msg);
     enum epc_err err = EPC_OK;
     if (!sip->sip_request || !sip->sip_from || !sip->sip_to || !sip->sip_call_id || !sip->sip_cseq)
         err = EPC_EPROTO;
     else if (dest->leg == EPC_LEG_CORE)
-        err = epc_sip_core_next_hop(s, msg, dest->next_hop, route, sizeof route);
+        err = epc_sip_core_next_hop(s, msg, dest->next_hop, &to);
     else if (!s->wss || !epc_wss_flow(s->wss, dest->flow_id))
         err = EPC_ENOENT;
     struct epc_sip_out *out = err ? NULL : calloc(1, sizeof *out);
@@ -205,12 +196,8 @@ enum epc_err epc_sip_out_send(struct epc_sip_out **result, struct epc_sip *s,
     out->invite = sip->sip_request->rq_method == sip_method_invite;
     out->ref.out = out;
     epc_sip_new_branch(out->branch);
-    if (out->leg == EPC_LEG_CORE && !(out->route = epc_str_dup(epc_str_c(route)))) {
-        msg_destroy(msg);
-        out_free(out);
-        return EPC_ENOMEM;
-    }
-    err = out->leg == EPC_LEG_WIC ? send_wic(out, msg) : epc_sip_core_send(out, msg);
+    out->req = msg;
+    err = out->leg == EPC_LEG_WIC ? send_wic(out, msg) : epc_core_tx_start(out, msg, &to.hop, to.any_transport);
     if (err) {
         epc_timer_stop(s->sh, &out->timer);
         if (out->req)
@@ -218,10 +205,11 @@ enum epc_err epc_sip_out_send(struct epc_sip_out **result, struct epc_sip *s,
         out_free(out);
         return err;
     }
-    epc_hash_add(table_of(s, out->leg), &out->node, branch_hash(out->branch));
-    out->in_table = true;
-    if (out->leg == EPC_LEG_WIC)
+    if (out->leg == EPC_LEG_WIC) {
+        epc_hash_add(&s->wic_out, &out->node, epc_sip_branch_hash(out->branch));
+        out->in_table = true;
         epc_sip_ref_add(s, &out->ref, out->flow_id);
+    }
     epc_sip_link(&s->outs, &out->link);
     epc_count(gauge(out->leg));
     *result = out;
@@ -255,7 +243,7 @@ void epc_sip_out_detach(struct epc_sip_out *out)
 static void ack_non_2xx(struct epc_sip_out *out, const sip_t *resp)
 {
     if (out->leg == EPC_LEG_CORE)
-        return; /* nta has done it */
+        return; /* core_client.c has done it */
     msg_t *ack = epc_sip_make_inner(epc_sip_of(out->req), SIP_METHOD_ACK, resp->sip_to, true, NULL);
     if (ack && epc_sip_wic_send(out->s, out->flow_id, ack, NULL, NULL) != EPC_OK)
         epc_log(EPC_LOG_DEBUG, "sip", "event=ack-lost leg=wic");

@@ -6,8 +6,13 @@
 
 msg_t *epc_sip_parse(const char *p, size_t n)
 {
+    return epc_sip_parse_octets(p, n, n);
+}
+
+msg_t *epc_sip_parse_octets(const char *p, size_t n, size_t head)
+{
     /* sofia-sip works on C strings: a NUL inside would hide what follows. */
-    if (!p || n == 0 || n > EPC_SIP_MAX_OCTETS || memchr(p, 0, n))
+    if (!p || n == 0 || n > EPC_SIP_MAX_OCTETS || memchr(p, 0, head))
         return NULL;
     msg_t *msg = msg_make(sip_default_mclass(), 0, p, (ssize_t)n);
     if (!msg)

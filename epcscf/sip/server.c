@@ -1,9 +1,12 @@
-/* Server transactions of both legs (RFC 3261 17.2). On the core leg nta keeps the state machine; on
- * the WSS leg it is here, without the timers that a reliable transport does not need. */
+/* Server transactions of both legs (RFC 3261 17.2, RFC 6026). The WSS leg does without the timers that a
+ * reliable transport does not need. */
 #include "sip/sip_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+enum { SENT_BY_LEN = 128 };
 
 struct in_key {
     uint64_t flow_id;
@@ -32,36 +35,76 @@ struct epc_sip_in *epc_sip_in_find(struct epc_sip *s, uint64_t flow_id, const ch
     return node ? EPC_CONTAINER(node, struct epc_sip_in, node) : NULL;
 }
 
+struct core_key {
+    const char *branch, *sent_by, *method;
+};
+
+static uint64_t core_hash(const struct core_key *k)
+{
+    return epc_hash_u64(epc_hash_bytes(k->branch, strlen(k->branch)) ^ epc_hash_bytes(k->method, strlen(k->method)));
+}
+
+bool epc_sip_in_core_eq(const struct epc_hnode *node, const void *key)
+{
+    const struct epc_sip_in *in = EPC_CONTAINER(node, struct epc_sip_in, node);
+    const struct core_key *k = key;
+    return strcmp(in->branch, k->branch) == 0 && strcmp(in->method, k->method) == 0 &&
+           strcasecmp(in->sent_by, k->sent_by) == 0;
+}
+
+static void sent_by_text(const sip_via_t *v, char out[SENT_BY_LEN])
+{
+    snprintf(out, SENT_BY_LEN, "%.*s:%.5s", SENT_BY_LEN - 7, v->v_host, v->v_port ? v->v_port : "");
+}
+
+struct epc_sip_in *epc_sip_in_find_core(struct epc_sip *s, const sip_via_t *via, const char *method)
+{
+    char sent_by[SENT_BY_LEN];
+    sent_by_text(via, sent_by);
+    struct core_key k = {via->v_branch, sent_by, method};
+    struct epc_hnode *node = epc_hash_find(&s->core_in, core_hash(&k), &k);
+    return node ? EPC_CONTAINER(node, struct epc_sip_in, node) : NULL;
+}
+
 static enum epc_counter gauge(enum epc_leg leg)
 {
     return leg == EPC_LEG_WIC ? EPC_C_SIP_TX_WIC : EPC_C_SIP_TX_CORE;
 }
 
 struct epc_sip_in *epc_sip_in_new(struct epc_sip *s, enum epc_leg leg, uint64_t flow_id, msg_t *msg,
-                                  nta_incoming_t *irq)
+                                  const struct core_hop *hop)
 {
     sip_t *sip = epc_sip_of(msg);
     const char *branch = sip->sip_via->v_branch, *method = sip->sip_request->rq_method_name;
-    size_t nb = strlen(branch) + 1, nm = strlen(method) + 1;
-    struct epc_sip_in *in = calloc(1, sizeof *in + nb + nm);
+    char sent_by[SENT_BY_LEN] = "";
+    if (hop)
+        sent_by_text(sip->sip_via, sent_by);
+    size_t nb = strlen(branch) + 1, nm = strlen(method) + 1, ns = strlen(sent_by) + 1, nh = hop ? sizeof *hop : 0;
+    struct epc_sip_in *in = calloc(1, sizeof *in + nh + nb + nm + ns);
     if (!in)
         return NULL;
-    char *text = (char *)(in + 1);
+    if (hop) {
+        in->hop = (struct core_hop *)(void *)(in + 1);
+        *in->hop = *hop;
+    }
+    char *text = (char *)(in + 1) + nh;
     memcpy(text, branch, nb);
     memcpy(text + nb, method, nm);
     in->branch = text;
     in->method = text + nb;
+    in->sent_by = memcpy(text + nb + nm, sent_by, ns);
     in->s = s;
     in->leg = leg;
     in->flow_id = flow_id;
     in->req = msg;
     in->sip = sip;
-    in->irq = irq;
     in->invite = sip->sip_request->rq_method == sip_method_invite;
-    if (leg == EPC_LEG_WIC) {
+    if (leg == EPC_LEG_WIC)
         epc_hash_add(&s->wic_in, &in->node, key_hash(flow_id, branch, method));
-        in->in_table = true;
-    }
+    else
+        epc_hash_add(&s->core_in, &in->node, core_hash(&(struct core_key){in->branch, in->sent_by, in->method}));
+    in->in_table = true;
+    in->counted = true;
     epc_sip_link(&s->ins, &in->link);
     epc_count(gauge(leg));
     return in;
@@ -97,6 +140,14 @@ static void forget_messages(struct epc_sip_in *in)
     in->cancel = NULL;
 }
 
+/* It is no work any more; it is only remembered. */
+static void uncount(struct epc_sip_in *in)
+{
+    if (in->counted)
+        epc_count_add(gauge(in->leg), -1);
+    in->counted = false;
+}
+
 /* Out of every table; the memory goes at the end of the turn, as a caller may still hold it. */
 static void in_over(struct epc_sip_in *in)
 {
@@ -106,13 +157,10 @@ static void in_over(struct epc_sip_in *in)
     in->over = true;
     epc_timer_stop(s->sh, &in->timer);
     if (in->in_table)
-        epc_hash_del(&s->wic_in, &in->node);
+        epc_hash_del(in->leg == EPC_LEG_WIC ? &s->wic_in : &s->core_in, &in->node);
     in->in_table = false;
     epc_sip_unlink(&in->link);
-    epc_count_add(gauge(in->leg), -1);
-    if (in->irq)
-        nta_incoming_destroy(in->irq);
-    in->irq = NULL;
+    uncount(in);
     forget_messages(in);
     epc_shard_doom(s->sh, in_free, in);
 }
@@ -123,9 +171,39 @@ void epc_sip_in_orphan(struct epc_sip_in *in)
     in->s = NULL;
 }
 
+static void timer_fired(void *arg);
+
+static void send_last(struct epc_sip_in *in)
+{
+    if (in->last && core_net_send(in->s->net, in->hop, in->last, in->last_n, NULL) != EPC_OK)
+        epc_log(EPC_LOG_DEBUG, "sip", "event=answer-lost leg=core method=%s", in->method);
+}
+
+/* Timers G, where an answer may get lost, and H. */
+static void wait_for_ack(struct epc_sip_in *in)
+{
+    uint64_t now = epc_now_ms(), left = in->deadline_ms > now ? in->deadline_ms - now : 0;
+    epc_timer_start(in->s->sh, &in->timer, in->interval_ms && in->interval_ms < left ? in->interval_ms : left, timer_fired,
+                    in);
+}
+
+static void begin_wait_for_ack(struct epc_sip_in *in)
+{
+    in->wait_ack = true;
+    in->interval_ms = in->leg == EPC_LEG_CORE && !in->hop->tcp ? in->s->t1_ms : 0;
+    in->deadline_ms = epc_now_ms() + in->s->t64_ms;
+    wait_for_ack(in);
+}
+
 static void timer_fired(void *arg)
 {
     struct epc_sip_in *in = arg;
+    if (in->wait_ack && in->interval_ms && epc_now_ms() < in->deadline_ms) {
+        send_last(in);
+        in->interval_ms = in->interval_ms * 2 < EPC_SIP_T2_MS ? in->interval_ms * 2 : EPC_SIP_T2_MS;
+        wait_for_ack(in);
+        return;
+    }
     in->wait_ack = false; /* timer H */
     if (in->released)
         in_over(in);
@@ -175,24 +253,26 @@ static void send_wic(struct epc_sip_in *in, msg_t *resp, int status)
         in->last = text;
         in->last_n = n;
     }
-    msg_destroy(resp);
 }
 
-static void send_core(struct epc_sip_in *in, msg_t *resp)
+static void send_core(struct epc_sip_in *in, msg_t *resp, int status)
 {
-    if (!in->irq) {
-        msg_destroy(resp);
+    size_t n = 0;
+    char *text = epc_sip_text(resp, &n);
+    if (!text) {
+        epc_log(EPC_LOG_ERROR, "sip", "event=answer-not-built leg=core status=%d", status);
         return;
     }
+    free(in->last);
+    in->last = text;
+    in->last_n = n;
     if (epc_trace_on()) {
-        char peer[EPC_ADDR_LEN] = "";
-        const sip_via_t *v = epc_sip_of(resp)->sip_via;
-        snprintf(peer, sizeof peer, "%.40s:%.8s", v->v_received ? v->v_received : v->v_host,
-                 v->v_port ? v->v_port : "5060");
-        epc_sip_trace_msg(EPC_TRACE_MW, true, peer, resp);
+        char peer[EPC_ADDR_LEN];
+        const sip_t *sip = epc_sip_of(resp);
+        epc_trace(EPC_TRACE_MW, true, epc_addr_text(&in->hop->addr, peer), sip->sip_call_id ? sip->sip_call_id->i_id : NULL,
+                  text, n);
     }
-    /* nta takes the message whatever it returns. */
-    nta_incoming_mreply(in->irq, resp);
+    send_last(in);
 }
 
 /* The one way out for responses; takes @p resp. */
@@ -201,15 +281,13 @@ static void respond(struct epc_sip_in *in, msg_t *resp, int status)
     int before = in->final;
     if (status >= 200 && (!before || status < 300))
         in->final = status;
-    if (in->leg == EPC_LEG_CORE) {
-        send_core(in, resp);
-        return;
-    }
-    if (before == 0 && status >= 300 && in->invite) {
-        in->wait_ack = true;
-        epc_timer_start(in->s->sh, &in->timer, in->s->t64_ms, timer_fired, in);
-    }
-    send_wic(in, resp, status);
+    if (in->leg == EPC_LEG_CORE)
+        send_core(in, resp, status);
+    else
+        send_wic(in, resp, status);
+    msg_destroy(resp);
+    if (before == 0 && status >= 300 && in->invite)
+        begin_wait_for_ack(in);
 }
 
 /* May this status still be sent? RFC 3261 17.2: one final, but any number of 2xx to INVITE. */
@@ -329,7 +407,7 @@ void epc_sip_in_forward(struct epc_sip_in *in, msg_t **resp)
         return;
     sip_t *sip = epc_sip_of(msg);
     int status = sip->sip_status ? sip->sip_status->st_status : 0;
-    /* nta asserts that the method fits; a response of another transaction is a bug, not an end. */
+    /* A response of another transaction is a bug, not an end. */
     if (status < 100 || !may_send(in, status) || !sip->sip_cseq ||
         sip->sip_cseq->cs_method != in->sip->sip_cseq->cs_method) {
         msg_destroy(msg);
@@ -345,6 +423,14 @@ void epc_sip_in_forward(struct epc_sip_in *in, msg_t **resp)
     respond(in, msg, status);
 }
 
+/* How long copies of the request may come that must not be taken for a new one: timers J and L. */
+static uint32_t remember_ms(const struct epc_sip_in *in)
+{
+    if (in->leg == EPC_LEG_CORE)
+        return in->hop->tcp ? 0 : in->s->t64_ms;
+    return in->invite ? 0 : in->s->linger_ms;
+}
+
 void epc_sip_in_release(struct epc_sip_in *in)
 {
     EPC_ASSERT_OWNER(in->s->sh);
@@ -354,27 +440,47 @@ void epc_sip_in_release(struct epc_sip_in *in)
         epc_sip_in_reply(in, 500, NULL, NULL);
     in->released = true;
     in->cancel_fn = NULL;
-    if (in->leg == EPC_LEG_CORE || !in->in_table || (in->invite && !in->wait_ack)) {
+    uint32_t memory_ms = remember_ms(in);
+    if (!in->wait_ack && !memory_ms) {
         in_over(in);
         return;
     }
     forget_messages(in);
-    if (!in->wait_ack)
-        epc_timer_start(in->s->sh, &in->timer, in->s->linger_ms, timer_fired, in);
+    if (in->leg == EPC_LEG_CORE)
+        uncount(in);
+    if (in->wait_ack)
+        return;
+    if (in->invite) { /* repeats are kept away, and not answered */
+        free(in->last);
+        in->last = NULL;
+    }
+    epc_timer_start(in->s->sh, &in->timer, memory_ms, timer_fired, in);
 }
 
 /* ---- what the peer does ----------------------------------------------------------------------- */
 
 void epc_sip_in_repeat(struct epc_sip_in *in)
 {
-    if (in->last && epc_sip_wic_send_text(in->s, in->flow_id, in->last, in->last_n, NULL) != EPC_OK)
+    epc_count(EPC_C_SIP_REQUEST_REPEATED);
+    if (in->leg == EPC_LEG_CORE)
+        send_last(in);
+    else if (in->last && epc_sip_wic_send_text(in->s, in->flow_id, in->last, in->last_n, NULL) != EPC_OK)
         epc_log(EPC_LOG_DEBUG, "sip", "event=answer-lost leg=wic status=repeated");
 }
 
 void epc_sip_in_acked(struct epc_sip_in *in)
 {
+    if (!in->wait_ack)
+        return;
     in->wait_ack = false;
     epc_timer_stop(in->s->sh, &in->timer);
+    if (in->leg == EPC_LEG_CORE && !in->hop->tcp) { /* timer I: copies of the ACK */
+        free(in->last);
+        in->last = NULL;
+        epc_timer_start(in->s->sh, &in->timer, in->s->t64_ms < EPC_SIP_T4_MS ? in->s->t64_ms : EPC_SIP_T4_MS, timer_fired,
+                        in);
+        return;
+    }
     if (in->released)
         in_over(in);
 }
@@ -409,23 +515,4 @@ void epc_sip_in_on_cancel(struct epc_sip_in *in,
     /* A CANCEL that overtook the room is told on the next turn: the room is in the middle of it. */
     if (fn && in->cancel && !in->final && !in->released)
         epc_timer_start(in->s->sh, &in->timer, 0, deliver_cancel, in);
-}
-
-int epc_sip_in_core_event(struct epc_sip_in *in, nta_incoming_t *irq, const sip_t *sip)
-{
-    if (!in || in->over)
-        return 0;
-    if (!sip || !sip->sip_request) {
-        /* The transport or timer H gave up. Only a room that has not answered yet cares. */
-        if (!in->final && !in->released && in->cancel_fn)
-            in->cancel_fn(in->cancel_arg, in, NULL);
-        return 0;
-    }
-    msg_t *msg = nta_incoming_getrequest_ackcancel(irq);
-    epc_sip_trace_msg(EPC_TRACE_MW, false, NULL, msg);
-    if (sip->sip_request->rq_method == sip_method_cancel && msg)
-        epc_sip_in_cancelled(in, msg);
-    else if (msg)
-        msg_destroy(msg);
-    return 0;
 }

@@ -96,7 +96,8 @@ enum epc_err epc_sip_create(struct epc_sip **out, struct epc_shard *sh, const st
     s->cfg = cfg;
     s->h = h;
     s->arg = arg;
-    s->t64_ms = EPC_SIP_T64_MS;
+    s->t1_ms = EPC_SIP_T1_MS;
+    s->t64_ms = s->timer_b_ms = EPC_SIP_T64_MS;
     s->linger_ms = EPC_SIP_LINGER_MS;
     enum epc_err err = epc_sip_token_init(s, token_key);
     if (!err)
@@ -104,7 +105,9 @@ enum epc_err epc_sip_create(struct epc_sip **out, struct epc_shard *sh, const st
     if (!err)
         err = epc_hash_init(&s->wic_out, epc_sip_out_eq);
     if (!err)
-        err = epc_hash_init(&s->core_out, epc_sip_out_eq);
+        err = epc_hash_init(&s->core_in, epc_sip_in_core_eq);
+    if (!err)
+        err = epc_hash_init(&s->core_tx, epc_core_tx_eq);
     if (!err)
         err = epc_hash_init(&s->by_flow, ref_eq);
     if (!err)
@@ -129,11 +132,14 @@ void epc_sip_destroy(struct epc_sip *s)
         epc_sip_in_orphan(EPC_CONTAINER(s->ins, struct epc_sip_in, link));
     while (s->outs)
         epc_sip_out_orphan(EPC_CONTAINER(s->outs, struct epc_sip_out, link));
-    if (s->agent)
-        nta_agent_destroy(s->agent);
+    while (s->txs)
+        epc_core_tx_orphan(s->txs);
+    core_net_close(s->net);
+    free(s->last_hop_uri);
     epc_hash_free(&s->wic_in);
     epc_hash_free(&s->wic_out);
-    epc_hash_free(&s->core_out);
+    epc_hash_free(&s->core_in);
+    epc_hash_free(&s->core_tx);
     epc_hash_free(&s->by_flow);
     epc_sip_moved_free(s);
     epc_sip_token_free(s);

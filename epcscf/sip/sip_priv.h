@@ -2,6 +2,7 @@
 #ifndef EPC_SIP_PRIV_H
 #define EPC_SIP_PRIV_H
 
+#include "sip/core_net.h"
 #include "sip/sip.h"
 #include "sip/sofia.h"
 
@@ -10,7 +11,10 @@
 #define EPC_SIP_SERVER_MAX_HEADERS 200u /**< header fields per message; more is an attack */
 #define EPC_SIP_MAX_OCTETS         65536u
 #define EPC_SIP_BRANCH_LEN         40 /**< "z9hG4bK" + 24 hex digits + NUL fits */
-#define EPC_SIP_T64_MS             32000u /**< 64*T1, RFC 3261 table 4 */
+#define EPC_SIP_T1_MS              500u   /**< RFC 3261 table 4 */
+#define EPC_SIP_T2_MS              4000u
+#define EPC_SIP_T4_MS              5000u
+#define EPC_SIP_T64_MS             32000u /**< 64*T1 */
 /** How long an answered non-INVITE of a WIC is remembered. Timer J is 0 on a reliable transport; a
  *  short memory makes a stack that repeats itself get the same answer. */
 #define EPC_SIP_LINGER_MS 2000u
@@ -29,6 +33,13 @@ struct tx_link {
     struct tx_link *next, **prev;
 };
 
+struct epc_sip_next_hop {
+    struct core_hop hop;
+    bool any_transport; /**< UDP, or TCP for what is too large (TS 24.229 4.2A) */
+};
+
+struct core_tx;
+
 struct epc_sip {
     struct epc_shard *sh;
     const struct epc_cfg_sip *cfg;
@@ -37,25 +48,29 @@ struct epc_sip {
     struct epc_wss *wss;
     EVP_MAC *mac;
     EVP_MAC_CTX *mac_ctx; /**< holds the token key; only the shard's thread uses it */
-    nta_agent_t *agent;
+    struct core_net *net;
     struct epc_hash wic_in;   /**< by flow, branch and method */
     struct epc_hash wic_out;  /**< by branch */
-    struct epc_hash core_out; /**< by branch: for responses that nta no longer matches */
+    struct epc_hash core_in;  /**< by branch, sent-by and method */
+    struct epc_hash core_tx;  /**< by branch */
     struct epc_hash by_flow;
     struct epc_hash moved, moved_to; /**< moved.c */
-    struct tx_link *ins, *outs;
+    struct tx_link *ins, *outs, *txs;
     struct epc_addr *trusted;
     size_t n_trusted;
     char core_host[EPC_ADDR_LEN]; /**< bracketed if IPv6 */
     char core_bare[EPC_ADDR_LEN];
     uint16_t core_port;
     char core_uri[EPC_ADDR_LEN + 16];
-    uint32_t t64_ms, linger_ms; /**< EPC_SIP_T64_MS, EPC_SIP_LINGER_MS; tests shorten them */
-    uint64_t untrusted_log_ms;
+    uint32_t t1_ms, t64_ms, linger_ms; /**< EPC_SIP_T1_MS and so on; tests shorten them */
+    uint32_t timer_b_ms;               /**< B and F */
+    uint64_t complaint_log_ms;
+    char *last_hop_uri;                /**< what the last next hop was made of */
+    struct epc_sip_next_hop last_hop;
 };
 
 struct epc_sip_in {
-    struct epc_hnode node; /**< in wic_in */
+    struct epc_hnode node; /**< in wic_in or core_in */
     bool in_table;
     struct tx_link link;
     struct epc_sip *s; /**< NULL once the agent was destroyed */
@@ -63,24 +78,27 @@ struct epc_sip_in {
     uint64_t flow_id;
     msg_t *req;
     sip_t *sip;
-    nta_incoming_t *irq; /**< core leg */
+    struct core_hop *hop; /**< core leg: where answers go; behind the struct */
     bool invite;
     int final;
     bool released;
-    bool wait_ack; /**< WIC leg, INVITE with a non-2xx final */
+    bool wait_ack; /**< INVITE with a non-2xx final */
     bool over;     /**< about to be freed */
+    bool counted;
     bool routed;   /**< our own Route stood on top */
     const char *response_source; /**< static; NULL: none */
-    char *last;    /**< WIC leg: newest response as sent */
+    char *last;    /**< newest response as sent */
     size_t last_n;
+    uint32_t interval_ms; /**< timer G; 0: nothing is repeated */
+    uint64_t deadline_ms; /**< timer H */
     void (*cancel_fn)(void *arg, struct epc_sip_in *in, const sip_t *cancel);
     void *cancel_arg;
     msg_t *cancel; /**< a CANCEL that came before cancel_fn was set */
     bool cancelled;
     struct epc_timer timer;
     char to_tag[17];
-    const char *method; /**< both point behind the struct */
-    const char *branch;
+    const char *method; /**< these point behind the struct */
+    const char *branch, *sent_by;
 };
 
 enum out_state {
@@ -90,7 +108,7 @@ enum out_state {
 };
 
 struct epc_sip_out {
-    struct epc_hnode node; /**< in wic_out or core_out */
+    struct epc_hnode node; /**< in wic_out */
     bool in_table;
     struct flow_ref ref;
     struct tx_link link;
@@ -99,9 +117,8 @@ struct epc_sip_out {
     uint64_t flow_id;
     enum out_state state;
     bool invite, got_1xx, cancel_wanted, cancel_sent;
-    msg_t *req; /**< as sent, with our Via */
-    nta_outgoing_t *orq;
-    char *route;  /**< core leg: where the request went */
+    msg_t *req; /**< as sent; on the WIC leg with our Via */
+    struct core_tx *tx; /**< core leg */
     char *cancel_reason;
     epc_sip_response_fn *fn;
     void *arg;
@@ -123,6 +140,19 @@ enum epc_err epc_sip_copy_record_routes(msg_t *msg, const sip_t *from);
 enum epc_err epc_sip_finish(msg_t *msg);
 void epc_sip_trace_msg(enum epc_trace_point point, bool out, const char *peer, msg_t *msg);
 void epc_sip_new_branch(char out[EPC_SIP_BRANCH_LEN]);
+/** As epc_sip_parse(), but octets of any value may stand behind the header, of @p head octets. */
+msg_t *epc_sip_parse_octets(const char *p, size_t n, size_t head);
+
+/* frame.c */
+enum epc_sip_frame { EPC_FRAME_WHOLE, EPC_FRAME_MORE, EPC_FRAME_BAD, EPC_FRAME_TOO_LARGE };
+struct epc_sip_extent {
+    size_t head; /**< header with its empty line; 0: no end of it yet */
+    size_t body;
+    bool has_length;
+};
+/** How far the message reaches that @p p begins with. BAD: Content-Length is no number, or there are
+ *  two of them. TOO_LARGE: beyond EPC_SIP_MAX_OCTETS. */
+enum epc_sip_frame epc_sip_frame(const char *p, size_t n, struct epc_sip_extent *e);
 
 /* check.c */
 /** Sanity of a parsed request. @return 0 or the status to answer; @p c filled, @p extra the headers
@@ -148,11 +178,27 @@ void epc_sip_moved_free(struct epc_sip *s);
 
 /* core.c */
 enum epc_err epc_sip_core_open(struct epc_sip *s) EPC_MUST_CHECK;
-/** The URL to give nta: literal address, port, transport. EPC_EPROTO when there is none. */
-enum epc_err epc_sip_core_next_hop(const struct epc_sip *s, msg_t *msg, const char *next_hop,
-                                   char *out, size_t n) EPC_MUST_CHECK;
-enum epc_err epc_sip_core_send(struct epc_sip_out *out, msg_t *msg) EPC_MUST_CHECK;
-void epc_sip_core_cancel(struct epc_sip_out *out);
+/** Literal address, port, transport. EPC_EPROTO when there is none. */
+enum epc_err epc_sip_core_next_hop(struct epc_sip *s, msg_t *msg, const char *next_hop,
+                                   struct epc_sip_next_hop *out) EPC_MUST_CHECK;
+
+/* core_client.c: client transactions of the core leg */
+bool epc_core_tx_eq(const struct epc_hnode *node, const void *key);
+/** Send @p msg (borrowed) with our Via and out->branch; again until answered.
+ *  @return EPC_OK, EPC_ENOMEM, EPC_EIO, EPC_ELIMIT (no connection, or one that is full) */
+enum epc_err epc_core_tx_start(struct epc_sip_out *out, msg_t *msg, const struct core_hop *hop,
+                               bool any_transport) EPC_MUST_CHECK;
+void epc_core_tx_cancel(struct epc_sip_out *out, const char *extra);
+/** @p out ends; the transaction stays only to acknowledge a refusal again. */
+void epc_core_tx_leave(struct epc_sip_out *out);
+void epc_core_tx_orphan(struct tx_link *l);
+/** False: of no transaction; @p msg is taken otherwise. */
+bool epc_core_tx_response(struct epc_sip *s, msg_t *msg);
+void epc_core_tx_unreadable(struct epc_sip *s, const char *branch, sip_method_t method, int status);
+void epc_core_tx_wait_failed(struct core_wait *w, const char *why);
+void epc_core_tx_bounced(struct epc_sip *s, const char *quote, size_t n, int err);
+enum epc_err epc_core_send_stateless(struct epc_sip *s, msg_t *msg, const struct core_hop *hop,
+                                     bool any_transport) EPC_MUST_CHECK;
 
 /* wic.c */
 /** Text of @p msg to a flow. @p text, when not NULL, gets the text (gives).
@@ -163,21 +209,26 @@ enum epc_err epc_sip_wic_send_text(struct epc_sip *s, uint64_t flow_id, const ch
                                    const char *call_id) EPC_MUST_CHECK;
 
 /* server.c */
+/** Takes @p msg, unless NULL is returned. @p hop core leg: where answers go. */
 struct epc_sip_in *epc_sip_in_new(struct epc_sip *s, enum epc_leg leg, uint64_t flow_id, msg_t *msg,
-                                  nta_incoming_t *irq);
+                                  const struct core_hop *hop);
+/** RFC 3261 17.2.3 */
+struct epc_sip_in *epc_sip_in_find_core(struct epc_sip *s, const sip_via_t *via, const char *method);
 struct epc_sip_in *epc_sip_in_find(struct epc_sip *s, uint64_t flow_id, const char *branch,
                                    const char *method);
 const char *epc_sip_in_tag(struct epc_sip_in *in);
 bool epc_sip_in_eq(const struct epc_hnode *node, const void *key);
+bool epc_sip_in_core_eq(const struct epc_hnode *node, const void *key);
 void epc_sip_in_repeat(struct epc_sip_in *in);
 void epc_sip_in_acked(struct epc_sip_in *in);
 void epc_sip_in_cancelled(struct epc_sip_in *in, msg_t *cancel);
-int epc_sip_in_core_event(struct epc_sip_in *in, nta_incoming_t *irq, const sip_t *sip);
 void epc_sip_in_orphan(struct epc_sip_in *in); /**< the agent goes away */
 
 /* client.c */
 bool epc_sip_out_eq(const struct epc_hnode *node, const void *key);
-struct epc_sip_out *epc_sip_out_find(struct epc_sip *s, enum epc_leg leg, const char *branch);
+/** On the WIC leg. */
+struct epc_sip_out *epc_sip_out_find(struct epc_sip *s, const char *branch);
+uint64_t epc_sip_branch_hash(const char *branch);
 /** A response (gives @p msg, our Via on top still). */
 void epc_sip_out_response(struct epc_sip_out *out, msg_t *msg);
 /** 408 or 503 of our own making. */

@@ -157,7 +157,7 @@ static void take_request(struct epc_sip *s, struct epc_flow *flow, msg_t *msg)
 static void take_response(struct epc_sip *s, uint64_t flow_id, msg_t *msg)
 {
     const sip_t *sip = epc_sip_of(msg);
-    struct epc_sip_out *out = epc_sip_out_find(s, EPC_LEG_WIC, sip->sip_via->v_branch);
+    struct epc_sip_out *out = epc_sip_out_find(s, sip->sip_via->v_branch);
     const sip_t *req = out && out->req ? epc_sip_of(out->req) : NULL;
     bool fits = req && out->flow_id == flow_id && sip->sip_cseq->cs_seq == req->sip_cseq->cs_seq &&
                 strcmp(sip->sip_call_id->i_id, req->sip_call_id->i_id) == 0 &&

@@ -57,7 +57,6 @@ static void on_kill(void *arg)
     if (fd >= 0)
         shutdown(fd, SHUT_RDWR);
     lws_set_timeout(f->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
-    epc_shard_kick(f->w->sh);
 }
 
 static void begin_closing(struct epc_flow *f, uint16_t code, const char *reason)
@@ -92,7 +91,6 @@ static void say_close(void *flow)
         return;
     set_close_frame(f);
     lws_set_timeout(f->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
-    epc_shard_kick(f->w->sh);
 }
 
 /* lws sends no close frame when its writeable callback asks for the end, so it is asked later. */
@@ -105,7 +103,6 @@ static void say_close_when_drained(struct epc_flow *f)
         return;
     }
     lws_callback_on_writable(f->wsi);
-    epc_shard_kick(f->w->sh);
 }
 
 void epc_flow_close(struct epc_flow *f, uint16_t code, const char *reason)
@@ -147,7 +144,6 @@ static void on_ping_timer(void *arg)
     f->ping_due = true;
     f->awaiting_pong = true;
     lws_callback_on_writable(f->wsi);
-    epc_shard_kick(f->w->sh);
     epc_timer_start(f->w->sh, &f->ping_timer, cfg->pong_timeout_ms, on_ping_timer, f);
 }
 
@@ -216,9 +212,7 @@ static enum epc_err send_now(struct epc_flow *f, const void *p, size_t n, bool b
         epc_flow_abort(f, EPC_FLOW_PEER_CLOSED);
         return EPC_ENOENT;
     }
-    if (lws_partial_buffered(f->wsi)) /* lws keeps the rest and waits for the socket */
-        epc_shard_kick(w->sh);
-    return EPC_OK;
+    return EPC_OK; /* what the socket does not take, lws keeps and sends */
 }
 
 static enum epc_err enqueue(struct epc_flow *f, const void *p, size_t n, bool binary)
@@ -234,7 +228,6 @@ static enum epc_err enqueue(struct epc_flow *f, const void *p, size_t n, bool bi
     f->queue_tail = &o->next;
     f->queued_octets += n;
     lws_callback_on_writable(f->wsi);
-    epc_shard_kick(f->w->sh);
     return EPC_OK;
 }
 

@@ -102,7 +102,6 @@ void epc_wss_finish_destroy(struct epc_wss *w)
         return;
     epc_timer_stop(sh, &w->linger);
     lws_vhost_destroy(w->vhost); /* calls on_vhost_gone, which frees w */
-    epc_shard_kick(sh);
 }
 
 /* End of the turn in which the connection was freed: no call of ours is on the stack. */

@@ -39,7 +39,6 @@ static void on_kill(void *arg)
     if (fd >= 0)
         shutdown(fd, SHUT_RDWR); /* lws must not wait for its buffers to drain */
     lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
-    epc_shard_kick(c->w->sh);
 }
 
 void epc_conn_kill(struct epc_conn *c)

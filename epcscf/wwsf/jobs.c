@@ -57,6 +57,7 @@ static void free_jobs(struct epc_jobs *js)
 
 static void on_finished(struct epc_shard *sh, void *arg)
 {
+    (void)sh;
     struct epc_jobs *js = arg;
     pthread_mutex_lock(&js->lock);
     struct epc_job *j = take_all(&js->finished);
@@ -67,7 +68,6 @@ static void on_finished(struct epc_shard *sh, void *arg)
         free_jobs(js);
     else
         run_done(j);
-    epc_shard_kick(sh); /* what was done may have been lws' */
 }
 
 static void hand_back(struct epc_jobs *js, struct epc_job *j)

@@ -266,9 +266,7 @@ out:
 
 static void finish_destroy(struct epc_wwsf *w)
 {
-    struct epc_shard *sh = w->sh;
     lws_vhost_destroy(w->vhost); /* calls on_vhost_gone, which frees w */
-    epc_shard_kick(sh);
 }
 
 void epc_wwsf_conn_gone(struct epc_wwsf *w)

@@ -95,7 +95,6 @@ void h248_conn_close(struct h248_conn *c)
         c->next->prev = c->prev;
     epc_count_add(EPC_C_IQ_LINKS, -1);
     uv_close((uv_handle_t *)&c->tcp, on_conn_closed);
-    epc_shard_kick(net->sh);
 }
 
 static void tell_end(void *arg)
@@ -268,7 +267,6 @@ static enum epc_err conn_send(struct h248_conn *c, const char *text, size_t n)
         conn_lost(c, "cannot be written to");
         return EPC_EIO;
     }
-    epc_shard_kick(c->net->sh);
     return EPC_OK;
 }
 
@@ -391,7 +389,6 @@ enum epc_err h248_net_create(struct h248_net **out, struct epc_shard *sh, const 
     net->arg = arg;
     net->buffer = malloc(MAX_DATAGRAM);
     enum epc_err err = net->buffer ? open_all(net, cfg) : EPC_ENOMEM;
-    epc_shard_kick(sh);
     if (err == EPC_OK)
         *out = net;
     else
@@ -415,7 +412,6 @@ void h248_net_destroy(struct h248_net *net)
         net->sockets = u->next;
         uv_close((uv_handle_t *)&u->udp, on_listener_closed);
     }
-    epc_shard_kick(net->sh);
     free(net->buffer);
     free(net);
 }

@@ -254,7 +254,6 @@ static enum epc_err open_socket(struct ng_instance *i)
     rc = uv_udp_connect(i->socket, (const struct sockaddr *)&i->addr.ss);
     if (rc == 0)
         rc = uv_udp_recv_start(i->socket, on_alloc, on_datagram);
-    epc_shard_kick(i->ng->sh);
     if (rc == 0)
         return EPC_OK;
     epc_log(EPC_LOG_ERROR, "gateway", "event=socket-failed address=%s why=\"%s\"", i->name, uv_strerror(rc));
@@ -317,7 +316,6 @@ void ng_destroy(struct ng *ng)
             uv_udp_recv_stop(ng->instance[k].socket);
             uv_close((uv_handle_t *)ng->instance[k].socket, on_socket_closed);
         }
-    epc_shard_kick(ng->sh);
     free(ng->instance);
     free(ng->datagram);
     free(ng);

@@ -67,10 +67,6 @@ void epc_shard_release(struct epc_shard *sh)
 {
     (void)sh;
 }
-void epc_shard_kick(struct epc_shard *sh)
-{
-    (void)sh;
-}
 struct lws_context *epc_shard_lws(struct epc_shard *sh)
 {
     (void)sh;

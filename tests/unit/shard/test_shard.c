@@ -1,7 +1,8 @@
-/* Shards as threads: timers, mailbox, doomed list, life cycle, listeners, sofia beside libuv. */
+/* Shards as threads: timers, mailbox, doomed list, life cycle, listeners, descriptors. */
 #include "shard/shard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,7 +13,6 @@
 
 #include <cmocka.h>
 #include <libwebsockets.h>
-#include <sofia-sip/su_wait.h>
 #include <uv.h>
 
 static struct epc_shard *make(unsigned index, const char *label, unsigned mailbox_max)
@@ -55,7 +55,6 @@ static void flag_wait(struct flag *f, int at_least)
 static void mark_start(struct epc_shard *sh, void *arg)
 {
     assert_true(epc_shard_is_owner(sh));
-    assert_non_null(epc_shard_su_root(sh));
     assert_ptr_equal(epc_shard_from_lws(epc_shard_lws(sh)), sh);
     flag_add(arg, 1);
 }
@@ -183,63 +182,88 @@ static void ten_thousand_timers(void **state)
     free(m.t);
 }
 
-/* A timer started and a kick given from a callback of sofia's own must not wait for other events. */
-struct su_case {
+/* ---- descriptors and the end of the turn ---- */
+enum { ROUNDS = 100 };
+struct pair {
     struct epc_shard *sh;
     struct flag done;
-    su_timer_t *su;
+    int fd[2];
+    struct epc_watch w;
+    struct epc_turn_end first, second, again;
     struct epc_timer t;
-    uv_timer_t uv;
-    int rounds;
+    char order[8];
+    size_t n;
+    int rounds, hooks;
 };
-static void on_uv_closed(uv_handle_t *h)
+static void on_first(void *arg)
 {
-    flag_add(h->data, 1);
+    struct pair *p = arg;
+    p->order[p->n++] = '1';
+    epc_shard_not_at_turn_end(p->sh, &p->second); /* it was set, and is not wanted any more */
 }
-static void on_uv_timer(uv_timer_t *u)
+static void on_second(void *arg)
 {
-    struct su_case *c = u->data;
-    u->data = &c->done;
-    uv_close((uv_handle_t *)u, on_uv_closed);
+    struct pair *p = arg;
+    p->order[p->n++] = '2';
 }
-static void on_su(su_root_magic_t *m, su_timer_t *t, su_timer_arg_t *arg);
-/* Many rounds: one wake-up that waits for sofia's longest sleep would pass, all of them would not. */
-static void after_su(void *arg)
+static void on_flush(void *arg)
 {
-    struct su_case *c = arg;
-    if (++c->rounds < 60) {
-        su_timer_set_interval(c->su, on_su, (su_timer_arg_t *)c, 2);
+    struct pair *p = arg;
+    p->hooks++;
+    assert_int_equal(write(p->fd[1], "x", 1), 1);
+}
+static void on_timer_sets_hook(void *arg)
+{
+    struct pair *p = arg;
+    epc_shard_at_turn_end(p->sh, &p->again, on_flush, p);
+    epc_shard_at_turn_end(p->sh, &p->again, on_flush, p); /* once is enough */
+}
+static void on_pair(void *arg, unsigned events)
+{
+    struct pair *p = arg;
+    char c;
+    assert_int_equal(events, EPC_WATCH_IN);
+    assert_int_equal(read(p->fd[0], &c, 1), 1);
+    if (++p->rounds < ROUNDS) {
+        /* Neither may wait for something else to happen. */
+        if (p->rounds % 2)
+            epc_timer_start(p->sh, &p->t, 0, on_timer_sets_hook, p);
+        else
+            epc_shard_at_turn_end(p->sh, &p->again, on_flush, p);
         return;
     }
-    su_timer_destroy(c->su);
-    uv_timer_init(epc_shard_uv(c->sh), &c->uv);
-    c->uv.data = c;
-    uv_timer_start(&c->uv, on_uv_timer, 5, 0);
-    epc_shard_kick(c->sh);
+    epc_watch_stop(p->sh, &p->w);
+    epc_watch_stop(p->sh, &p->w);
+    assert_int_equal(write(p->fd[1], "y", 1), 1); /* nobody hears of it */
+    flag_add(&p->done, 1);
 }
-static void on_su(su_root_magic_t *m, su_timer_t *t, su_timer_arg_t *arg)
+static void begin_pair(struct epc_shard *sh, void *arg)
 {
-    struct su_case *c = (struct su_case *)arg;
-    (void)m;
-    (void)t;
-    epc_timer_start(c->sh, &c->t, 5, after_su, c);
+    struct pair *p = arg;
+    p->sh = sh;
+    p->w.fd = p->fd[0];
+    assert_int_equal(epc_watch_start(sh, &p->w, EPC_WATCH_IN, on_pair, p), EPC_OK);
+    epc_watch_set(sh, &p->w, EPC_WATCH_IN);
+    epc_shard_not_at_turn_end(sh, &p->second); /* idle: allowed */
+    epc_shard_at_turn_end(sh, &p->first, on_first, p);
+    epc_shard_at_turn_end(sh, &p->second, on_second, p);
+    epc_shard_at_turn_end(sh, &p->again, on_flush, p);
 }
-static void begin_su(struct epc_shard *sh, void *arg)
-{
-    struct su_case *c = arg;
-    c->sh = sh;
-    c->su = su_timer_create(su_root_task(epc_shard_su_root(sh)), 0);
-    su_timer_set_interval(c->su, on_su, (su_timer_arg_t *)c, 5);
-}
-static void sofia_and_libuv_wake_each_other(void **state)
+static void descriptors_and_hooks(void **state)
 {
     (void)state;
-    struct su_case c = {.done = FLAG};
-    struct epc_shard *sh = make(0, "su", 0);
-    assert_int_equal(epc_shard_start(sh, begin_su, &c), EPC_OK);
-    flag_wait(&c.done, 1);
+    struct pair p = {.done = FLAG};
+    assert_int_equal(pipe2(p.fd, O_NONBLOCK), 0);
+    struct epc_shard *sh = make(0, "pair", 0);
+    assert_int_equal(epc_shard_start(sh, begin_pair, &p), EPC_OK);
+    flag_wait(&p.done, 1);
     epc_shard_stop(sh, NULL, NULL);
     epc_shard_destroy(sh);
+    assert_string_equal(p.order, "1");
+    assert_int_equal(p.rounds, ROUNDS);
+    assert_int_equal(p.hooks, ROUNDS);
+    close(p.fd[0]);
+    close(p.fd[1]);
 }
 
 /* ---- mailbox ---- */
@@ -577,7 +601,7 @@ int main(void)
         cmocka_unit_test(start_and_stop_many_times),
         cmocka_unit_test(timers_fire_in_order),
         cmocka_unit_test(ten_thousand_timers),
-        cmocka_unit_test(sofia_and_libuv_wake_each_other),
+        cmocka_unit_test(descriptors_and_hooks),
         cmocka_unit_test(mailbox_keeps_each_posters_order),
         cmocka_unit_test(full_mailbox_refuses),
         cmocka_unit_test(stop_empties_the_mailbox),

@@ -1,9 +1,10 @@
-/* The shard's door on one thread that the test turns by hand: no uv, no lws, no mailbox. */
+/* The shard's door on one thread that the test turns by hand: libuv for sockets, no lws, no mailbox. */
 #include "fakes.h"
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sofia-sip/su.h>
+#include <time.h>
+#include <uv.h>
 
 struct doomed {
     struct doomed *next;
@@ -12,7 +13,8 @@ struct doomed {
 };
 
 struct epc_shard {
-    su_root_t *root;
+    uv_loop_t uv;
+    struct epc_turn_end *hooks;
     struct epc_timer *timers;
     struct doomed *doomed;
     unsigned index;
@@ -22,9 +24,9 @@ struct epc_shard *fake_shard_new(unsigned index)
 {
     struct epc_shard *sh = calloc(1, sizeof *sh);
     assert(sh);
-    su_init();
-    sh->root = su_root_create(NULL);
-    assert(sh->root);
+    int r = uv_loop_init(&sh->uv);
+    assert(r == 0);
+    (void)r;
     sh->index = index;
     return sh;
 }
@@ -54,19 +56,34 @@ static void run_timers(struct epc_shard *sh)
     }
 }
 
+static void run_hooks(struct epc_shard *sh)
+{
+    while (sh->hooks) {
+        struct epc_turn_end *h = sh->hooks;
+        epc_shard_not_at_turn_end(sh, h);
+        h->fn(h->arg);
+    }
+}
+
 void fake_shard_turn(struct epc_shard *sh)
 {
-    su_root_step(sh->root, 2);
+    const struct timespec a_moment = {.tv_nsec = 200000};
+    if (!sh->hooks && !sh->doomed)
+        nanosleep(&a_moment, NULL); /* the test asks again at once */
+    uv_run(&sh->uv, UV_RUN_NOWAIT);
     run_timers(sh);
+    run_hooks(sh);
     run_doomed(sh);
 }
 
 void fake_shard_free(struct epc_shard *sh)
 {
     run_doomed(sh);
-    assert(!sh->timers);
-    su_root_destroy(sh->root);
-    su_deinit();
+    assert(!sh->timers && !sh->hooks);
+    uv_run(&sh->uv, UV_RUN_NOWAIT); /* what was stopped is closed */
+    int r = uv_loop_close(&sh->uv);
+    assert(r == 0);
+    (void)r;
     free(sh);
 }
 
@@ -97,9 +114,33 @@ void epc_shard_doom(struct epc_shard *sh, void (*fn)(void *obj), void *obj)
     *end = d;
 }
 
-struct su_root_s *epc_shard_su_root(struct epc_shard *sh)
+struct uv_loop_s *epc_shard_uv(struct epc_shard *sh)
 {
-    return sh->root;
+    return &sh->uv;
+}
+
+void epc_shard_at_turn_end(struct epc_shard *sh, struct epc_turn_end *h, epc_timer_fn *fn, void *arg)
+{
+    struct epc_turn_end **end = &sh->hooks;
+    h->fn = fn;
+    h->arg = arg;
+    if (h->_set)
+        return;
+    while (*end)
+        end = &(*end)->_next;
+    *end = h;
+    h->_next = NULL;
+    h->_set = true;
+}
+
+void epc_shard_not_at_turn_end(struct epc_shard *sh, struct epc_turn_end *h)
+{
+    struct epc_turn_end **at = &sh->hooks;
+    while (*at && *at != h)
+        at = &(*at)->_next;
+    if (*at)
+        *at = h->_next;
+    h->_set = false;
 }
 
 void epc_timer_start(struct epc_shard *sh, struct epc_timer *t, uint64_t after_ms, epc_timer_fn *fn,

@@ -563,6 +563,7 @@ static void cancel_without_end(void **state)
     struct rig r;
     (void)state;
     rig_open(&r);
+    r.s->timer_b_ms = 600; /* the CANCEL is not answered either */
     wic(&r, wic_request("INVITE", "z9hG4bK1", 1, NULL, NULL, NULL));
     wic_says(&r, "100");
     char *req = to_core(&r);
