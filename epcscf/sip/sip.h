@@ -2,7 +2,8 @@
  * flow tokens and routing. Knows nothing of SDP content or Diameter.
  *
  * Two legs: the WIC's (our own transaction table over the reliable WebSocket: no retransmission)
- * and the core's (sofia's nta over UDP and TCP). The rooms above see the same two objects for both:
+ * and the core's (over UDP and TCP, with the timers of RFC 3261). The rooms above see the same two
+ * objects for both:
  *   struct epc_sip_in   a request that came in (server transaction)
  *   struct epc_sip_out  a request that we sent (client transaction)
  * Spec: RFC 3261, 7118, 5626, 3327, 3608, 5658; TS 24.229 clauses 4.4, 5.2. Thread: the shard's. */
@@ -73,8 +74,8 @@ uint64_t epc_sip_in_flow(const struct epc_sip_in *in);
 const sip_t *epc_sip_in_sip(const struct epc_sip_in *in);
 /** A private copy to edit and send on (gives); NULL when out of memory. */
 msg_t *epc_sip_in_dup(const struct epc_sip_in *in);
-/** Called when a CANCEL for this INVITE arrives (the CANCEL has been answered 200), or when the
- *  core-side transaction failed (@p cancel NULL). Not after a final answer. */
+/** Called when a CANCEL for this INVITE arrives (the CANCEL has been answered 200). Not after a final
+ *  answer. */
 void epc_sip_in_on_cancel(struct epc_sip_in *in,
                           void (*fn)(void *arg, struct epc_sip_in *in, const sip_t *cancel), void *arg);
 /** Answer from here. @p extra: header lines "Name: value\r\n...", may be NULL. @p phrase NULL = the
@@ -120,7 +121,8 @@ struct epc_sip_dest {
 /** Send a request; takes *req (nulled), without Via of ours. Max-Forwards, Route and body must be
  *  final. Core leg: transport by size or configuration (TS 24.229 4.2A); a host that is not a
  *  literal address or lies in .invalid is refused.
- *  @return EPC_OK; EPC_ENOENT (flow gone), EPC_EPROTO (no usable next hop), EPC_ENOMEM: no callback */
+ *  @return EPC_OK; EPC_ENOENT (flow gone), EPC_EPROTO (no usable next hop), EPC_EIO, EPC_ELIMIT
+ *  (no connection, or a peer that does not read), EPC_ENOMEM: no callback */
 enum epc_err epc_sip_out_send(struct epc_sip_out **out, struct epc_sip *s,
                               const struct epc_sip_dest *dest, msg_t **req, epc_sip_response_fn *fn,
                               void *arg) EPC_MUST_CHECK;

@@ -2,24 +2,15 @@
 #ifndef EPC_SIP_SOFIA_H
 #define EPC_SIP_SOFIA_H
 
-#define NTA_AGENT_MAGIC_T struct epc_sip
-#define NTA_OUTGOING_MAGIC_T struct epc_sip_out
-#define NTA_INCOMING_MAGIC_T struct epc_sip_in
-
 #include "base/base.h"
 
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/msg_header.h>
 #include <sofia-sip/msg_mclass.h>
-#include <sofia-sip/nta.h>
-#include <sofia-sip/nta_stateless.h>
-#include <sofia-sip/nta_tport.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_tag.h>
 #include <sofia-sip/sip_util.h>
-#include <sofia-sip/tport.h>
-#include <sofia-sip/tport_tag.h>
 
 /** The generic view of any header structure (its first member is the common part). */
 static inline msg_header_t *epc_hdr(const void *h)

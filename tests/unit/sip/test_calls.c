@@ -330,7 +330,7 @@ static void incoming_call(void **state)
     TAKE(ringing, to_core(&r));
     expect_status(ringing, "180");
     expect_not_in(ringing, "evil");
-    expect_not_in(ringing, "RSeq"); /* nta must not make it reliable by itself */
+    expect_not_in(ringing, "RSeq"); /* nothing here makes it reliable by itself */
     char *v0 = line_of(ringing, "Via", 0), *v1 = line_of(ringing, "Via", 1);
     expect_in(v0, "branch=z9hG4bKc1");
     assert_string_equal(v1, "");
