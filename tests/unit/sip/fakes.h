@@ -5,8 +5,6 @@
 #include "shard/shard.h"
 #include "wss/wss.h"
 
-#include <sofia-sip/su_wait.h>
-
 struct epc_shard *fake_shard_new(unsigned index);
 void fake_shard_turn(struct epc_shard *sh); /**< one turn of the loop, some ms */
 void fake_shard_free(struct epc_shard *sh);
