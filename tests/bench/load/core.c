@@ -29,10 +29,6 @@ static unsigned long requests, faults;
 static volatile sig_atomic_t over;
 static struct text reply;
 
-static const char answer_sdp[] = "v=0\r\no=- 20 1 IN IP4 10.20.0.5\r\ns=-\r\nc=IN IP4 10.20.0.5\r\nt=0 0\r\n"
-                                 "m=audio 30000 RTP/AVP %u 101\r\nb=AS:41\r\na=rtpmap:%u PCMA/8000\r\n"
-                                 "a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n";
-
 static void on_signal(int number)
 {
     (void)number;
@@ -80,13 +76,36 @@ static void registered(struct span m)
     no_body();
 }
 
+/* Every stream that is offered, the audio with PCMA; anything else is refused. */
+static void describe(struct text *body, struct span offer)
+{
+    struct span line;
+    unsigned stream = 0, port;
+    char type[16];
+    size_t at = 0;
+    body->n = 0;
+    text_printf(body, "v=0\r\no=- 20 1 IN IP4 10.20.0.5\r\ns=-\r\nc=IN IP4 10.20.0.5\r\nt=0 0\r\n");
+    while (sip_line(offer, &at, &line)) {
+        if (line.n < 8 || sscanf(line.p, "m=%15s %u", type, &port) != 2)
+            continue;
+        if (strcmp(type, "audio") == 0)
+            text_printf(body, "m=audio %u RTP/AVP 8 101\r\nb=AS:41\r\na=rtpmap:8 PCMA/8000\r\n"
+                        "a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n", 30000 + 2 * stream);
+        else
+            text_printf(body, "m=%s 0 RTP/AVP 0\r\n", type);
+        stream++;
+    }
+}
+
 static void answered(struct span m)
 {
-    char body[512];
-    int n = snprintf(body, sizeof body, answer_sdp, 8u, 8u);
+    static struct text body;
+    size_t at = sip_body_at(m);
+    describe(&body, (struct span){m.p + at, m.n - at});
     echo(m, "200 OK");
-    text_printf(&reply, "Contact: <sip:phone@%s:%d>\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-                self_ip, self_port, n, body);
+    text_printf(&reply, "Contact: <sip:phone@%s:%d>\r\nContent-Type: application/sdp\r\nContent-Length: %zu\r\n\r\n",
+                self_ip, self_port, body.n);
+    text_add(&reply, body.p, body.n);
 }
 
 typedef void send_fn(void *to, const char *p, size_t n);

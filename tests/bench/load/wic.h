@@ -10,6 +10,7 @@
 
 enum wic_state { WIC_IDLE, WIC_CONNECTING, WIC_TLS, WIC_UPGRADE, WIC_OPEN };
 
+struct load;
 struct wic;
 struct wic_events {
     void (*open)(struct wic *w);
@@ -27,6 +28,7 @@ struct wic_net {
     unsigned next_source;    /* spreads connections over loopback addresses: more than one's ports */
     bool spread;
     struct wic_events on;
+    struct load *load;       /* whose connections these are */
 };
 
 struct wic {
