@@ -1,158 +1,95 @@
-"""The benchmarks; tests/bench/run is their command. Each measure runs against its own yardstick in the
-same run, one after the other in turn, so that a change of the machine's pace meets both."""
+"""Measure the eP-CSCF beside Kamailio, a bare TLS server and bare freeDiameter, all in the same run.
+
+  tests/bench/run                    everything, three rounds (about 25 minutes on two cores)
+  tests/bench/run --quick            a look at everything, one short round (about 3 minutes)
+  tests/bench/run refresh calls      some of the measures
+  tests/bench/run --only epcscf      only servers with this in their name
+  tests/bench/run --report           no measuring: the report of what the history holds
+
+Every figure is the median of the rounds, with the least and the most; in a round the servers take turns. Costs are
+CPU-seconds of the server's whole process tree, as the kernel accounts them. The load generator and the stand-ins
+(a core, a media gateway, a PCRF) share the second core; how busy they were stands beside each figure, and a run in
+which more than 1 % of the operations failed gives no figure. Run as root, everything happens in a network namespace
+of its own.
+
+Each run is appended to the history (build/bench/history.jsonl) and leaves build/bench/report.md and report.svg:
+the table with the targets, the curves, and what earlier runs had. `--keep` also appends it to
+tests/bench/history/kept.jsonl, for the repository.
+
+Where things are: measures/ one file per measure; stage.py a server with load and stand-ins, and the taking of turns;
+servers.py and peer.py how each is started; load/ and rx/ the programs; figures.py names, units and targets;
+record.py, history.py, report.py, plot.py what becomes of the values. load/main.c lists the generator's commands."""
 import argparse
-import json
 import os
-import shutil
-import socket
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
-TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ROOT = os.path.dirname(TESTS)
-sys.path.insert(0, os.path.join(TESTS, "lab"))
-import sip  # noqa: E402
+HERE = os.path.dirname(os.path.abspath(__file__))
+TESTS = os.path.dirname(HERE)
+sys.path[:0] = [HERE, os.path.join(TESTS, "lab")]
+import history  # noqa: E402
+import network  # noqa: E402
+import report  # noqa: E402
 from epclab.build import build  # noqa: E402
-from epclab.wait import poll  # noqa: E402
-
-ADDRESS = "127.86.29.214"
-NODE = """Identity = "{identity}"; Realm = "bench.test"; Port = {port}; SecPort = 0;
-No_SCTP; No_IPv6; TwTimer = 30; AppServThreads = {threads};
-TLS_Cred = "{dir}/{identity}.cert.pem", "{dir}/{identity}.key.pem";
-TLS_CA = "{dir}/ca.pem";
-{extensions}
-ConnectPeer = "{peer}" {{ No_TLS; ConnectTo = "{address}"; Port = {peer_port}; }};
-"""
+from measures import MEASURES  # noqa: E402
+from record import Record  # noqa: E402
 
 
-class Peer:
-    """A stock freeDiameterd that grants everything, and the client's configuration."""
-
-    def __init__(self, preset):
-        self.dir = tempfile.mkdtemp(prefix="epc-bench-")
-        fdx = os.path.join(ROOT, "build", preset, "fdx")
-        subprocess.run([os.path.join(TESTS, "lab", "pcrf", "certs.sh"), self.dir, "pcrf.bench.test",
-                        "client.bench.test"], check=True)
-
-        def load(name, argument=""):
-            return f'LoadExtension = "{fdx}/{name}.fdx"{argument};'
-
-        self.write("pcrf.conf", identity="pcrf.bench.test", peer="client.bench.test", port=3868,
-                   peer_port=3, threads=4,
-                   extensions=load("dict_rx") + load("bench_pcrf", f' : "{ADDRESS}"'))
-        # ListenOn is for our daemon, which honours it; the library by itself does not.
-        self.conf = {name: self.write(f"{name}.conf", identity="client.bench.test",
-                                      peer="pcrf.bench.test", port=0, peer_port=3868, threads=4,
-                                      extensions=extensions)
-                     for name, extensions in (
-                         ("bare", load("dict_rx")),
-                         ("ours", 'ListenOn = "127.0.0.1";' + load("dict_rx") + load("epcscf_rx")))}
-        self.log = open(os.path.join(self.dir, "pcrf.log"), "w")
-        self.process = subprocess.Popen(["freeDiameterd", "-c", os.path.join(self.dir, "pcrf.conf")],
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        if not poll(self.listens, 20):
-            sys.exit(f"freeDiameterd does not listen; its log is {self.dir}/pcrf.log")
-
-    @staticmethod
-    def listens():
-        try:
-            socket.create_connection((ADDRESS, 3868), 1).close()
-            return True
-        except OSError:
-            return False
-
-    def write(self, name, **fields):
-        path = os.path.join(self.dir, name)
-        with open(path, "w") as f:
-            f.write(NODE.format(dir=self.dir, address=ADDRESS, **fields))
-        return path
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-        self.log.close()
-        shutil.rmtree(self.dir)
-
-
-def measure(program, peer, client, outstanding, pairs):
-    done = subprocess.run([program, peer.conf[client.split("-")[0]], client, str(outstanding), str(pairs)],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=600)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or not lines:
-        sys.exit(f"rx_bench {client} ended with status {done.returncode}; the peer's log is "
-                 f"{peer.dir}/pcrf.log")
-    result = json.loads(lines[-1])
-    if result["failed"]:
-        sys.exit(f"rx_bench {client}: {result['failed']} of {result['pairs']} pairs failed")
-    time.sleep(0.2)  # the peer closes the connection of the last run
-    return result
-
-
-def median(results, key):
-    values = sorted(r[key] for r in results)
-    return f"{statistics.median(values):.0f} ({values[0]:.0f} to {values[-1]:.0f})"
-
-
-def rx(options):
-    """AAR/AAA pairs of the Rx client, and of freeDiameter alone."""
-    program = os.path.join(ROOT, "build", options.preset, "tests", "bench", "rx", "rx_bench")
-    rows = []
-    peer = Peer(options.preset)
-    try:
-        for outstanding, rate in ((64, 15000), (1, 2000)):
-            clients = ("bare", "ours", "ours-remembered", "ours-calls") if outstanding > 1 else ("bare", "ours")
-            runs = {client: [] for client in clients}
-            for _ in range(options.rounds):
-                for client in clients:
-                    pairs = max(1000, int(rate * options.seconds))
-                    runs[client].append(measure(program, peer, client, outstanding, pairs))
-            rows += [(client, outstanding, results) for client, results in runs.items()]
-    finally:
-        peer.close()
-    print(f"\nRx, medians of {options.rounds} runs (least to most); client's CPU, all its threads")
-    for client, outstanding, results in rows:
-        text = f"{client:15} {outstanding:3} outstanding: {median(results, 'pairs_per_cpu_s')} pairs per CPU-second"
-        text += f", {median(results, 'pairs_per_s')} per second"
-        if outstanding == 1:
-            text += f", p50 {median(results, 'p50_us')} us, p99 {median(results, 'p99_us')} us"
-        print(text)
-    ours, bare = (statistics.median(r["pairs_per_cpu_s"] for r in results)
-                  for want in ("ours", "bare") for c, n, results in rows if c == want and n == 64)
-    print(f"ours / bare at 64 outstanding: {ours / bare:.2f}")
-
-
-def edge(measure):
-    def run(options):
-        print()
-        for line in measure(options):
-            print(line, flush=True)
-    return run
-
-
-MEASURES = {"rx": rx, **{name: edge(measure) for name, measure in sip.MEASURES.items()}}
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
+def arguments():
+    parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measure", nargs="*", help=f"of {' '.join(MEASURES)}; all without")
-    parser.add_argument("--seconds", type=float, default=4, help="of each run, roughly")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--preset", default="release")
+    parser.add_argument("--quick", action="store_true", help="one round, short and small")
+    parser.add_argument("--rounds", type=int, help="default 3")
+    parser.add_argument("--seconds", type=float, help="of each measurement, roughly; default 4")
+    parser.add_argument("--overload-seconds", type=float, default=60)
     parser.add_argument("--only", help="of the servers, those with this in their name")
+    parser.add_argument("--preset", default="release", help="of CMakePresets.json")
     parser.add_argument("--no-build", action="store_true")
+    parser.add_argument("--report", action="store_true", help="only write the report from the history")
+    parser.add_argument("--history", default=history.DEFAULT, metavar="FILE")
+    parser.add_argument("--keep", action="store_true", help="append to tests/bench/history/kept.jsonl too")
+    parser.add_argument("--out", default=os.path.join(history.ROOT, "build", "bench"), metavar="FOLDER",
+                        help="for report.md and report.svg")
     options = parser.parse_args()
-    options.wants = lambda kind: not options.only or options.only in kind
     unknown = [m for m in options.measure if m not in MEASURES]
     if unknown:
         parser.error(f"there is no measure {unknown[0]}")
-    if not options.no_build:
-        build(options.preset, say=print, options=("-DEPC_PAGE=OFF",))
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.seconds = options.seconds or (1.5 if options.quick else 4)
+    options.wants = lambda kind: not options.only or options.only in kind
+    return options
+
+
+def measure(options):
+    record = Record()
+    if not network.enter():
+        record.note("no network namespace of its own (not root): other traffic of this machine may have met it")
     for name in options.measure or MEASURES:
-        MEASURES[name](options)
+        began = time.monotonic()
+        before = {f: set(k) for f, k in record.figures.items()}
+        MEASURES[name](options, record)
+        print(f"\n{name} ({time.monotonic() - began:.0f} s)")
+        print(report.text(record, new_since=before), flush=True)
+    return record
+
+
+def main():
+    options = arguments()
+    if not options.report:
+        if not options.no_build:
+            build(options.preset, say=print, options=("-DEPC_PAGE=OFF",))
+        record = measure(options)
+        run = history.entry(record, options)
+        history.append(options.history, run)
+        if options.keep:
+            history.append(history.KEPT, run)
+    runs = history.read(history.KEPT, options.history)
+    if not runs:
+        sys.exit(f"{options.history} holds no run yet")
+    print("\n" + "\n".join(report.write(options.out, runs)))
+    return 1 if runs[-1].get("faults") else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
@@ -13,11 +14,13 @@ sys.path.insert(0, os.path.join(TESTS, "lab"))
 from epclab import tokens  # noqa: E402
 from epclab.ports import accepts  # noqa: E402
 from epclab.wait import poll  # noqa: E402
+from record import BenchError  # noqa: E402
 
 EDGE = ("127.0.0.1", 8443)       # where the WICs connect
 CORE = ("127.0.0.2", 4060)
 EDGE_CORE = ("127.0.0.3", 5060)
-CONTROL = "control.sock"
+PING_INTERVAL_S = 30            # the eP-CSCF's default
+GATEWAY = ("127.0.0.5", 2223)
 ISSUER, AUDIENCE, WWSF, KID = "https://wwsf.bench.test", "ims.test", "bench", "bench"
 ORIGIN = "https://wwsf.bench.test"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -74,7 +77,9 @@ class Process:
             self.process = subprocess.Popen(pinned(core, argv), stdout=more.pop("stdout", log), stderr=log,
                                             stdin=more.pop("stdin", subprocess.DEVNULL), **more)
         if ready and not poll(lambda: not self.alive() or ready(), 30) or not self.alive():
-            sys.exit(f"{name} is not ready; its log is {self.log}")
+            said = self.last_words()
+            self.stop()
+            raise BenchError(f"{name} is not ready: {said}")
 
     @property
     def pid(self):
@@ -82,6 +87,17 @@ class Process:
 
     def alive(self):
         return self.process.poll() is None
+
+    def last_words(self):
+        with open(self.log, errors="replace") as f:
+            lines = [line.strip() for line in f if line.strip()]
+        return lines[-1][:200] if lines else f"status {self.process.poll()}"
+
+    def counts(self):
+        """What a stand-in has said at its end."""
+        with open(self.log, errors="replace") as f:
+            found = [line for line in f if line.startswith("{")]
+        return json.loads(found[-1]) if found else {}
 
     def stop(self):
         if self.alive():
@@ -109,13 +125,18 @@ class Load:
     def read(self):
         line = self.own.process.stdout.readline()
         if not line:
-            sys.exit(f"the load generator has ended; its log is {self.own.log}")
+            raise BenchError(f"the load generator has ended: {self.own.last_words()}")
         return json.loads(line)
 
     def do(self, *words):
         self.own.process.stdin.write(" ".join(map(str, words)) + "\n")
         self.own.process.stdin.flush()
         return self.read()
+
+    @staticmethod
+    def quiet(seconds):
+        """Nothing is asked; pings are answered."""
+        time.sleep(seconds)
 
     def stop(self):
         self.own.process.stdin.close()
@@ -148,7 +169,6 @@ sip:
   public_host: 127.0.0.1
   core_host: {core_host}
   core_port: {core_port}
-  core_transport: {transport}
   icscf: "sip:{core}"
   trusted: ["{core_ip}"]
   home_domains: [ims.test]
@@ -167,20 +187,34 @@ tokens:
       algorithms: [ES256]
       audience: {audience}
       wwsfs: [{wwsf}]
-media: {{gateway: rtpengine, rtpengine: ["127.0.0.5:2223"]}}
+calls: {{ecscf: "sip:{core}"}}
+media: {{gateway: rtpengine, rtpengine: ["{gateway}"]}}
 policy: {{{policy}}}
 admin: {{control_socket: {dir}/control.sock}}
 """
 
 
-def epcscf(build, folder, shards=1, core=None, transport="auto", policy="mode: off"):
+def epcscf(build, folder, shards=1, diameter_config=None):
+    """With a freeDiameter configuration every call needs the PCRF's consent."""
+    policy = "mode: off"
+    if diameter_config:
+        policy = f"mode: required, diameter_config: {diameter_config}, destination_realm: bench.test"
     conf = os.path.join(folder, "epcscf.yaml")
     with open(conf, "w") as f:
         f.write(EPCSCF.format(dir=folder, shards=shards, edge="%s:%d" % EDGE, origin=ORIGIN, wwsf=WWSF,
-                              core_host=EDGE_CORE[0], core_port=EDGE_CORE[1], transport=transport,
-                              core="%s:%d" % CORE, core_ip=CORE[0], issuer=ISSUER, audience=AUDIENCE, policy=policy))
-    return Process([os.path.join(build, "epcscf/epcscf"), "--config", conf], folder, "epcscf", core,
+                              core_host=EDGE_CORE[0], core_port=EDGE_CORE[1], core="%s:%d" % CORE, core_ip=CORE[0],
+                              issuer=ISSUER, audience=AUDIENCE, gateway="%s:%d" % GATEWAY, policy=policy))
+    return Process([os.path.join(build, "epcscf/epcscf"), "--config", conf], folder, "epcscf",
                    ready=lambda: accepts(*EDGE))
+
+
+def bare_tls(build, folder, cert, key):
+    return Process([os.path.join(build, "tests/bench/load/bench_tls"), *map(str, EDGE), cert, key], folder, "tls",
+                   ready=lambda: accepts(*EDGE))
+
+
+def stand_in_gateway(build, folder, core=None):
+    return Process([os.path.join(build, "tests/bench/load/bench_gateway"), *map(str, GATEWAY)], folder, "gateway", core)
 
 
 def stand_in_core(build, folder, core=None, ring=True):
@@ -193,7 +227,7 @@ def modules_of_kamailio():
         path = os.path.join(folder, "kamailio/modules")
         if os.path.isdir(path):
             return path
-    sys.exit("Kamailio's modules are not installed: sh tests/lab/install.sh peers bench")
+    raise BenchError("Kamailio's modules are not installed: sh tests/lab/install.sh peers bench")
 
 
 PLAIN = {"MODULES": "", "PARAMETERS": "", "ROUTES": "", "REGISTER": "add_path();"}

@@ -1,7 +1,9 @@
 /* bench_gateway IP PORT: answers NG commands (JSON over UDP) as fast as it can, with a description of the
- * streams that it is given. It holds nothing; it is there so that a call has a gateway that costs nothing. */
+ * streams that it is given. It holds nothing; it is there so that a call has a gateway that costs nothing.
+ * On SIGTERM it prints how many commands of each kind it has met. */
 #include <arpa/inet.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,11 +93,24 @@ static json_t *described(const json_t *cmd, bool offer)
     return json_pack("{s:s, s:s}", "result", "ok", "sdp", out.p);
 }
 
+static const char *const counted[] = {"offer", "answer", "delete"};
+enum { N_COUNTED = sizeof counted / sizeof *counted };
+static unsigned long counts[N_COUNTED];
+static volatile sig_atomic_t over;
+
+static void on_signal(int number)
+{
+    (void)number;
+    over = 1;
+}
+
 static json_t *answer(const json_t *cmd)
 {
     const char *what = json_string_value(json_object_get(cmd, "command"));
     if (!what)
         return json_pack("{s:s}", "result", "error");
+    for (int i = 0; i < N_COUNTED; i++)
+        counts[i] += strcmp(what, counted[i]) == 0;
     if (strcmp(what, "ping") == 0)
         return json_pack("{s:s}", "result", "pong");
     if (strcmp(what, "offer") == 0 || strcmp(what, "answer") == 0)
@@ -108,10 +123,28 @@ static json_t *answer(const json_t *cmd)
     return json_pack("{s:s}", "result", "ok");
 }
 
+/* NG: a cookie, a space, the command; the reply repeats the cookie. */
+static void serve(int fd)
+{
+    static char room[65536], reply[65536];
+    struct sockaddr_in peer;
+    socklen_t len = sizeof peer;
+    ssize_t n = recvfrom(fd, room, sizeof room - 1, 0, (struct sockaddr *)&peer, &len);
+    char *body = n > 0 ? memchr(room, ' ', (size_t)n) : NULL;
+    if (!body)
+        return;
+    size_t head = (size_t)(body - room) + 1;
+    json_t *cmd = json_loadb(room + head, (size_t)n - head, 0, NULL), *said = answer(cmd);
+    memcpy(reply, room, head);
+    size_t m = json_dumpb(said, reply + head, sizeof reply - head, JSON_COMPACT);
+    sendto(fd, reply, head + m, 0, (struct sockaddr *)&peer, len);
+    json_decref(cmd);
+    json_decref(said);
+}
+
 int main(int argc, char **argv)
 {
-    struct sockaddr_in own = {.sin_family = AF_INET}, peer;
-    static char room[65536], reply[65536];
+    struct sockaddr_in own = {.sin_family = AF_INET};
     int fd = socket(AF_INET, SOCK_DGRAM, 0), size = 4 << 20;
     if (argc != 3 || inet_pton(AF_INET, argv[1], &own.sin_addr) != 1) {
         fputs("usage: bench_gateway IP PORT\n", stderr);
@@ -123,18 +156,10 @@ int main(int argc, char **argv)
         perror("bench_gateway");
         return 1;
     }
-    for (;;) {
-        socklen_t len = sizeof peer;
-        ssize_t n = recvfrom(fd, room, sizeof room - 1, 0, (struct sockaddr *)&peer, &len);
-        char *body = n > 0 ? memchr(room, ' ', (size_t)n) : NULL;
-        if (!body)
-            continue;
-        size_t head = (size_t)(body - room) + 1;
-        json_t *cmd = json_loadb(room + head, (size_t)n - head, 0, NULL), *said = answer(cmd);
-        memcpy(reply, room, head);
-        size_t m = json_dumpb(said, reply + head, sizeof reply - head, JSON_COMPACT);
-        sendto(fd, reply, head + m, 0, (struct sockaddr *)&peer, len);
-        json_decref(cmd);
-        json_decref(said);
-    }
+    struct sigaction on = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &on, NULL);
+    while (!over)
+        serve(fd);
+    printf("{\"offer\": %lu, \"answer\": %lu, \"delete\": %lu}\n", counts[0], counts[1], counts[2]);
+    return 0;
 }
