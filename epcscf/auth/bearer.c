@@ -2,11 +2,28 @@
 
 #include <string.h>
 
-/* RFC 6750 2.1 b64token (RFC 7235 token68) without the padding. */
+enum { TOKEN68 = 1, TOKEN = 2 };
+
+/* What a character may be part of: RFC 6750 2.1 b64token (RFC 7235 token68) without the padding, and RFC
+ * 3261 25.1 token. */
+static const unsigned char classes[256] = {
+#define BOTH TOKEN68 | TOKEN
+    ['0'] = BOTH, ['1'] = BOTH, ['2'] = BOTH, ['3'] = BOTH, ['4'] = BOTH, ['5'] = BOTH, ['6'] = BOTH, ['7'] = BOTH,
+    ['8'] = BOTH, ['9'] = BOTH, ['A'] = BOTH, ['B'] = BOTH, ['C'] = BOTH, ['D'] = BOTH, ['E'] = BOTH, ['F'] = BOTH,
+    ['G'] = BOTH, ['H'] = BOTH, ['I'] = BOTH, ['J'] = BOTH, ['K'] = BOTH, ['L'] = BOTH, ['M'] = BOTH, ['N'] = BOTH,
+    ['O'] = BOTH, ['P'] = BOTH, ['Q'] = BOTH, ['R'] = BOTH, ['S'] = BOTH, ['T'] = BOTH, ['U'] = BOTH, ['V'] = BOTH,
+    ['W'] = BOTH, ['X'] = BOTH, ['Y'] = BOTH, ['Z'] = BOTH, ['a'] = BOTH, ['b'] = BOTH, ['c'] = BOTH, ['d'] = BOTH,
+    ['e'] = BOTH, ['f'] = BOTH, ['g'] = BOTH, ['h'] = BOTH, ['i'] = BOTH, ['j'] = BOTH, ['k'] = BOTH, ['l'] = BOTH,
+    ['m'] = BOTH, ['n'] = BOTH, ['o'] = BOTH, ['p'] = BOTH, ['q'] = BOTH, ['r'] = BOTH, ['s'] = BOTH, ['t'] = BOTH,
+    ['u'] = BOTH, ['v'] = BOTH, ['w'] = BOTH, ['x'] = BOTH, ['y'] = BOTH, ['z'] = BOTH, ['-'] = BOTH, ['.'] = BOTH,
+    ['_'] = BOTH, ['~'] = BOTH, ['+'] = BOTH, ['/'] = TOKEN68, ['!'] = TOKEN, ['%'] = TOKEN, ['*'] = TOKEN,
+    ['`'] = TOKEN, ['\''] = TOKEN,
+#undef BOTH
+};
+
 static bool is_token68_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c && strchr("-._~+/", c));
+    return classes[(unsigned char)c] & TOKEN68;
 }
 
 static bool is_token68(struct epc_str s)
@@ -23,8 +40,7 @@ static bool is_token68(struct epc_str s)
 
 static bool is_token_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c && strchr("-.!%*_+`'~", c));
+    return classes[(unsigned char)c] & TOKEN;
 }
 
 static bool is_lws(char c)

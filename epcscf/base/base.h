@@ -87,6 +87,7 @@ struct epc_buf {
 };
 void epc_buf_add(struct epc_buf *b, const void *p, size_t n);
 void epc_buf_adds(struct epc_buf *b, const char *cstr);
+void epc_buf_addu(struct epc_buf *b, uint64_t v); /**< decimal */
 void epc_buf_addstr(struct epc_buf *b, struct epc_str s);
 void epc_buf_printf(struct epc_buf *b, const char *fmt, ...) EPC_PRINTF(2, 3);
 void epc_buf_free(struct epc_buf *b);

@@ -42,6 +42,15 @@ void epc_buf_adds(struct epc_buf *b, const char *cstr)
     epc_buf_add(b, cstr, strlen(cstr));
 }
 
+void epc_buf_addu(struct epc_buf *b, uint64_t v)
+{
+    char digits[20], *p = digits + sizeof digits;
+    do
+        *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    epc_buf_add(b, p, (size_t)(digits + sizeof digits - p));
+}
+
 void epc_buf_addstr(struct epc_buf *b, struct epc_str s)
 {
     epc_buf_add(b, s.p, s.n);
@@ -50,16 +59,19 @@ void epc_buf_addstr(struct epc_buf *b, struct epc_str s)
 void epc_buf_printf(struct epc_buf *b, const char *fmt, ...)
 {
     va_list ap, again;
+    if (b->failed)
+        return;
+    size_t room = b->p ? b->cap - b->n : 0;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(room ? b->p + b->n : NULL, room, fmt, ap);
     va_end(ap);
     if (n < 0)
         b->failed = true;
-    else if (reserve(b, (size_t)n)) {
-        vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
+    else if ((size_t)n < room || (reserve(b, (size_t)n) && vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again) == n))
         b->n += (size_t)n;
-    }
+    if (b->failed && b->p)
+        b->p[b->n] = 0; /* what did not fit is not there */
     va_end(again);
 }
 

@@ -8,14 +8,14 @@ char *reg_key(const char *impi, const sip_contact_t *contact)
 {
     struct epc_buf b = {0};
     struct epc_str instance = reg_param(contact, "+sip.instance=");
-    epc_buf_printf(&b, "%s\n", impi);
+    epc_buf_adds(&b, impi);
+    epc_buf_add(&b, "\n", 1);
     if (instance.p) {
-        for (size_t i = 0; i < instance.n; i++) { /* URNs compare without regard to case */
-            char c = instance.p[i];
-            c = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-            epc_buf_add(&b, &c, 1);
-        }
-        epc_buf_adds(&b, "\n");
+        size_t at = b.n;
+        epc_buf_addstr(&b, instance);
+        for (char *c = b.failed ? NULL : b.p + at; c && *c; c++) /* URNs compare without regard to case */
+            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
+        epc_buf_add(&b, "\n", 1);
         epc_buf_addstr(&b, reg_param(contact, "reg-id="));
     } else {
         char uri[1024];

@@ -6,13 +6,34 @@
 
 static void add_quoted_param(struct epc_buf *b, const char *name, const char *value)
 {
-    epc_buf_printf(b, ", %s=\"", name);
-    for (const char *c = value; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            epc_buf_adds(b, "\\");
-        epc_buf_add(b, c, 1);
+    epc_buf_adds(b, ", ");
+    epc_buf_adds(b, name);
+    epc_buf_adds(b, "=\"");
+    for (;;) {
+        size_t n = strcspn(value, "\"\\");
+        epc_buf_add(b, value, n);
+        value += n;
+        if (!*value)
+            break;
+        epc_buf_adds(b, "\\");
+        epc_buf_add(b, value++, 1);
     }
     epc_buf_adds(b, "\"");
+}
+
+/* Puts the header whose value is in @p b, and empties that. */
+static enum epc_err put_line(msg_t *msg, const char *name, struct epc_buf *b)
+{
+    enum epc_err err = b->failed ? EPC_ENOMEM : epc_sip_put(msg, name, (struct epc_str){b->p, b->n});
+    b->n = 0;
+    return err;
+}
+
+static void remove_all(msg_t *msg, const void *list)
+{
+    msg_header_t *const *first = list;
+    while (*first && msg_header_remove(msg, (msg_pub_t *)(void *)reg_sip_of(msg), *first) == 0)
+        ;
 }
 
 struct shell {
@@ -26,45 +47,82 @@ struct shell {
 static enum epc_err add_shell(const struct epc_cfg_registration *cfg, msg_t *msg, const struct shell *sh)
 {
     struct epc_buf b = {0};
-    epc_buf_printf(&b, "Digest username=\"%s\", realm=\"%s\", nonce=\"\", uri=\"sip:%s\", response=\"\"",
-                   sh->username, sh->home, sh->home);
-    if (sh->algorithm)
-        epc_buf_printf(&b, ", algorithm=%s", sh->algorithm);
+    epc_buf_adds(&b, "Digest username=\"");
+    epc_buf_adds(&b, sh->username);
+    epc_buf_adds(&b, "\", realm=\"");
+    epc_buf_adds(&b, sh->home);
+    epc_buf_adds(&b, "\", nonce=\"\", uri=\"sip:");
+    epc_buf_adds(&b, sh->home);
+    epc_buf_adds(&b, "\", response=\"\"");
+    if (sh->algorithm) {
+        epc_buf_adds(&b, ", algorithm=");
+        epc_buf_adds(&b, sh->algorithm);
+    }
     if (sh->integrity)
         add_quoted_param(&b, "integrity-protected", sh->integrity);
     if (sh->waf && cfg->authorization_entity_param && *cfg->authorization_entity_param)
         add_quoted_param(&b, cfg->authorization_entity_param, sh->waf);
-    enum epc_err err = b.failed ? EPC_ENOMEM : epc_sip_add(msg, "Authorization", "%s", b.p);
+    enum epc_err err = put_line(msg, "Authorization", &b);
     epc_buf_free(&b);
     return err;
 }
 
-/* Path, charging and the network that the WIC visits: the same for whoever plays the UE. */
-static enum epc_err dress(struct epc_reg *r, msg_t *msg, uint64_t flow_id, bool ob)
+/* The option tag, in the list that is there or in one of its own. */
+static enum epc_err add_tag(msg_t *msg, const char *name, msg_list_t *list, const char *tag)
 {
-    const struct epc_cfg_sip *cfg = &r->cfg->sip;
-    const sip_t *sip = reg_sip_of(msg);
+    if (sip_has_feature(list, tag))
+        return EPC_OK;
+    if (!list)
+        return epc_sip_put(msg, name, epc_str_c(tag));
+    msg_fragment_clear(list->k_common);
+    return msg_params_add(msg_home(msg), &list->k_items, tag) < 0 ? EPC_ENOMEM : EPC_OK;
+}
+
+/* Type 1 IOI: TS 24.229 7.2A.5. */
+static enum epc_err add_charging(const struct epc_cfg_sip *cfg, msg_t *msg, struct epc_buf *b)
+{
     bool v6 = strchr(cfg->core_host, ':') && cfg->core_host[0] != '[';
     char icid[33];
     epc_random_hex(icid, 16);
-    epc_sip_remove(msg, "Route");
-    epc_sip_remove(msg, "P-Visited-Network-ID");
-    epc_sip_remove(msg, "P-Charging-Vector");
-    enum epc_err err = epc_sip_add_path(r->sip, msg, flow_id, ob);
-    if (err == EPC_OK && !sip_has_feature(sip->sip_require, "path"))
-        err = epc_sip_add(msg, "Require", "path");
-    if (err == EPC_OK && !sip_has_feature(sip->sip_supported, "path"))
-        err = epc_sip_add(msg, "Supported", "path");
+    epc_buf_adds(b, "icid-value=");
+    epc_buf_add(b, icid, sizeof icid - 1);
+    epc_buf_adds(b, v6 ? ";icid-generated-at=[" : ";icid-generated-at=");
+    epc_buf_adds(b, cfg->core_host);
+    epc_buf_adds(b, v6 ? "]" : "");
+    if (cfg->ioi && *cfg->ioi) {
+        epc_buf_adds(b, ";orig-ioi=\"Type 1");
+        epc_buf_adds(b, cfg->ioi);
+        epc_buf_adds(b, "\"");
+    }
+    return put_line(msg, "P-Charging-Vector", b);
+}
+
+/* Path, charging and the network that the WIC visits: the same for whoever plays the UE. What the WIC says
+ * of these has gone by the trust-domain table. */
+static enum epc_err dress(struct epc_reg *r, msg_t *msg, uint64_t flow_id, const char *token, bool ob)
+{
+    const struct epc_cfg_sip *cfg = &r->cfg->sip;
+    sip_t *sip = reg_sip_of(msg);
+    struct epc_buf b = {0};
+    remove_all(msg, &sip->sip_route);
+    enum epc_err err = epc_sip_put_path(r->sip, msg, token, ob);
     if (err == EPC_OK)
-        err = epc_sip_add(msg, "P-Visited-Network-ID", "\"%s\"", cfg->visited_network);
-    bool ioi = cfg->ioi && *cfg->ioi;
-    if (err == EPC_OK) /* type 1 IOI: TS 24.229 7.2A.5 */
-        err = epc_sip_add(msg, "P-Charging-Vector", "icid-value=%s;icid-generated-at=%s%s%s%s%s%s", icid,
-                          v6 ? "[" : "", cfg->core_host, v6 ? "]" : "",
-                          ioi ? ";orig-ioi=\"Type 1" : "", ioi ? cfg->ioi : "", ioi ? "\"" : "");
+        err = add_tag(msg, "Require", sip->sip_require, "path");
+    if (err == EPC_OK)
+        err = add_tag(msg, "Supported", sip->sip_supported, "path");
+    epc_buf_adds(&b, "\"");
+    epc_buf_adds(&b, cfg->visited_network ? cfg->visited_network : "");
+    epc_buf_adds(&b, "\"");
+    if (err == EPC_OK)
+        err = put_line(msg, "P-Visited-Network-ID", &b);
+    if (err == EPC_OK) {
+        b.n = 0;
+        err = add_charging(cfg, msg, &b);
+    }
+    epc_buf_free(&b);
     const char *access = r->access ? r->access(r->access_arg, flow_id) : NULL;
-    if (err == EPC_OK && access) /* what the network knows; the WIC's own went by the trust-domain table */
-        err = epc_sip_add(msg, "P-Access-Network-Info", "%s", access);
+    if (err == EPC_OK && access) /* what the network knows */
+        err = epc_sip_put(msg, "P-Access-Network-Info", epc_str_c(access));
     return err;
 }
 
@@ -108,8 +166,8 @@ static enum epc_err set_tna(const struct epc_reg *r, msg_t *msg, const char *imp
 {
     const struct epc_cfg_registration *cfg = &r->cfg->registration;
     const char *integrity = cfg->tna_integrity_protected ? cfg->tna_integrity_protected : "auth-done";
-    epc_sip_remove(msg, "Authorization");
-    epc_sip_remove(msg, "Proxy-Authorization");
+    remove_all(msg, &reg_sip_of(msg)->sip_authorization);
+    remove_all(msg, &reg_sip_of(msg)->sip_proxy_authorization);
     return add_shell(cfg, msg,
                      &(struct shell){.username = impi,
                                      .home = home,
@@ -119,7 +177,11 @@ static enum epc_err set_tna(const struct epc_reg *r, msg_t *msg, const char *imp
 
 static enum epc_err set_contact_expires(msg_t *msg, sip_contact_t *c, uint32_t expires_s)
 {
-    const char *param = su_sprintf(msg_home(msg), "expires=%lu", (unsigned long)expires_s);
+    struct epc_buf b = {0};
+    epc_buf_adds(&b, "expires=");
+    epc_buf_addu(&b, expires_s);
+    const char *param = b.failed ? NULL : su_strdup(msg_home(msg), b.p);
+    epc_buf_free(&b);
     if (!param || msg_header_replace_param(msg_home(msg), (msg_common_t *)c, param) < 0)
         return EPC_ENOMEM;
     msg_fragment_clear(c->m_common);
@@ -140,14 +202,32 @@ static enum epc_err set_expires(const struct reg_tx *tx, msg_t *msg)
     }
     if (err != EPC_OK)
         return err;
-    epc_sip_remove(msg, "Expires");
-    return epc_sip_add(msg, "Expires", "%lu", (unsigned long)tx->expires_s);
+    sip_expires_t *ex = reg_sip_of(msg)->sip_expires;
+    if (ex) {
+        ex->ex_date = 0;
+        ex->ex_delta = tx->expires_s;
+        msg_fragment_clear(ex->ex_common);
+        return EPC_OK;
+    }
+    struct epc_buf b = {0};
+    epc_buf_addu(&b, tx->expires_s);
+    err = put_line(msg, "Expires", &b);
+    epc_buf_free(&b);
+    return err;
 }
 
 /* Leaving without a token goes under the name of the one that came in with it. */
 static const char *waf_of(const struct reg_tx *tx)
 {
     return tx->id ? tx->id->waf : tx->rec->grant ? tx->rec->grant->waf : NULL;
+}
+
+/* Made once: the flow and its token stay the same. */
+static const char *token_of(struct reg_record *rec)
+{
+    if (!rec->token[0])
+        epc_sip_flow_token(rec->r->sip, rec->flow_id, rec->token);
+    return rec->token;
 }
 
 static enum epc_err make_request(const struct reg_tx *tx, msg_t **out, struct epc_cause *cause)
@@ -165,7 +245,7 @@ static enum epc_err make_request(const struct reg_tx *tx, msg_t **out, struct ep
     }
     err = tx->mode == EPC_MODE_TOKEN ? set_tna(r, msg, tx->impi, tx->home, waf_of(tx)) : set_digest(tx, msg);
     if (err == EPC_OK)
-        err = dress(r, msg, tx->rec->flow_id, tx->ob);
+        err = dress(r, msg, tx->rec->flow_id, token_of(tx->rec), tx->ob);
     if (err == EPC_OK && tx->kind == REG_EV_REGISTER)
         err = set_expires(tx, msg);
 out:
@@ -226,13 +306,14 @@ void reg_core_deregister_one(struct epc_reg *r, uint64_t flow_id, const struct r
 {
     if (reg_roll_contested(r, flow_id, g->key))
         return;
-    char tag[17], call_id[33];
+    char tag[17], call_id[33], token[EPC_SIP_TOKEN_LEN];
     struct epc_buf uri = {0}, from = {0}, to = {0}, extra = {0};
     struct epc_sip_out *out = NULL;
     msg_t *msg = NULL;
     enum epc_err err = EPC_ENOMEM;
     epc_random_hex(tag, 8);
     epc_random_hex(call_id, 16);
+    epc_sip_flow_token(r->sip, flow_id, token);
     epc_buf_printf(&uri, "sip:%s", g->home);
     epc_buf_printf(&from, "<%s>;tag=%s", aor, tag);
     epc_buf_printf(&to, "<%s>", aor);
@@ -248,7 +329,7 @@ void reg_core_deregister_one(struct epc_reg *r, uint64_t flow_id, const struct r
     if (msg)
         err = set_tna(r, msg, g->impi, g->home, g->waf);
     if (err == EPC_OK)
-        err = dress(r, msg, flow_id, g->ob);
+        err = dress(r, msg, flow_id, token, g->ob);
     if (err == EPC_OK) {
         struct epc_sip_dest dest = {.leg = EPC_LEG_CORE, .next_hop = r->cfg->sip.icscf};
         err = epc_sip_out_send(&out, r->sip, &dest, &msg, on_own_response, NULL);

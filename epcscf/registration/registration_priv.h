@@ -106,6 +106,7 @@ struct reg_record {
     bool rejected;              /**< ended by the core, for good */
     const char *why;            /**< REVOKED: the reason, static */
     uint64_t told;              /**< what the roll knows of the grant */
+    char token[EPC_SIP_TOKEN_LEN]; /**< of the flow; "" until it is needed */
 };
 
 /** One REGISTER of a WIC, from its arrival to its final answer. */

@@ -52,9 +52,13 @@ struct epc_str reg_item_uri(struct epc_str item)
 static char *credential_text(const sip_authorization_t *au)
 {
     struct epc_buf b = {0};
-    epc_buf_printf(&b, "%s ", au->au_scheme ? au->au_scheme : "");
-    for (size_t i = 0; au->au_params && au->au_params[i]; i++)
-        epc_buf_printf(&b, "%s%s", i ? ", " : "", au->au_params[i]);
+    epc_buf_adds(&b, au->au_scheme ? au->au_scheme : "");
+    epc_buf_add(&b, " ", 1);
+    for (size_t i = 0; au->au_params && au->au_params[i]; i++) {
+        if (i)
+            epc_buf_add(&b, ", ", 2);
+        epc_buf_adds(&b, au->au_params[i]);
+    }
     return epc_buf_take(&b, NULL);
 }
 

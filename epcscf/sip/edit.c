@@ -60,6 +60,21 @@ enum epc_err epc_sip_add_value(msg_t *msg, const char *name, const char *value)
     return msg_header_add_make(msg, pub, hc, line) < 0 ? EPC_EPROTO : EPC_OK;
 }
 
+enum epc_err epc_sip_put(msg_t *msg, const char *name, struct epc_str value)
+{
+    if (has_line_end(value.p, value.n))
+        return EPC_EINVAL;
+    msg_header_t *h = msg_header_alloc(msg_home(msg), sip_unknown_class, (isize_t)value.n + 1);
+    if (!h)
+        return EPC_ENOMEM;
+    char *text = (char *)h + sizeof(sip_unknown_t);
+    memcpy(text, value.p, value.n);
+    text[value.n] = 0;
+    h->sh_unknown->un_name = name;
+    h->sh_unknown->un_value = text;
+    return msg_header_insert(msg, epc_pub(epc_sip_of(msg)), h) < 0 ? EPC_ENOMEM : EPC_OK;
+}
+
 enum epc_err epc_sip_add(msg_t *msg, const char *name, const char *fmt, ...)
 {
     va_list ap;

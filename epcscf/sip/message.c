@@ -1,29 +1,8 @@
-/* Whole messages: text in and out, requests and responses of our own making. */
+/* Whole messages: requests and responses of our own making, and what every message needs to be sent. */
 #include "sip/sip_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-msg_t *epc_sip_parse(const char *p, size_t n)
-{
-    return epc_sip_parse_octets(p, n, n);
-}
-
-msg_t *epc_sip_parse_octets(const char *p, size_t n, size_t head)
-{
-    /* sofia-sip works on C strings: a NUL inside would hide what follows. */
-    if (!p || n == 0 || n > EPC_SIP_MAX_OCTETS || memchr(p, 0, head))
-        return NULL;
-    msg_t *msg = msg_make(sip_default_mclass(), 0, p, (ssize_t)n);
-    if (!msg)
-        return NULL;
-    sip_t *sip = epc_sip_of(msg);
-    if (!sip || !(sip->sip_request || sip->sip_status)) {
-        msg_destroy(msg);
-        return NULL;
-    }
-    return msg;
-}
 
 enum epc_err epc_sip_finish(msg_t *msg)
 {
@@ -48,18 +27,6 @@ enum epc_err epc_sip_finish(msg_t *msg)
     return msg_serialize(msg, epc_pub(sip)) < 0 ? EPC_EPROTO : EPC_OK;
 }
 
-char *epc_sip_text(msg_t *msg, size_t *n)
-{
-    size_t len = 0;
-    if (epc_sip_finish(msg) != EPC_OK)
-        return NULL;
-    /* Without a home sofia-sip allocates with malloc(): the text is the caller's to free(). */
-    char *text = msg_as_string(NULL, msg, NULL, 0, &len);
-    if (text && n)
-        *n = len;
-    return text;
-}
-
 void epc_sip_trace_msg(enum epc_trace_point point, bool out, const char *peer, msg_t *msg)
 {
     if (!epc_trace_on() || !msg)
@@ -75,10 +42,7 @@ void epc_sip_trace_msg(enum epc_trace_point point, bool out, const char *peer, m
 void epc_sip_new_branch(char out[EPC_SIP_BRANCH_LEN])
 {
     memcpy(out, "z9hG4bK", 7);
-    unsigned char raw[12];
-    epc_random(raw, sizeof raw);
-    for (size_t i = 0; i < sizeof raw; i++)
-        snprintf(out + 7 + 2 * i, 3, "%02x", raw[i]);
+    epc_random_hex(out + 7, 12);
 }
 
 static bool dup_in(msg_t *msg, const void *h)

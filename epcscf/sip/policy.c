@@ -2,6 +2,7 @@
 #include "sip/policy_table.h"
 #include "sip/sip_priv.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,120 +11,122 @@
 #define P  ACT_PASS
 #define R  ACT_REMOVE
 #define U  ACT_USED
+#define AT(list) offsetof(sip_t, list)
 static const struct epc_policy_row table[] = {
-/*   header                          known  WIC req        core req         WIC resp      core resp */
-    {"Accept-Contact",               true,  {P,            P,               P,            P},
+/*   header                          list   WIC req        core req         WIC resp      core resp */
+    {"Accept-Contact", AT(sip_accept_contact),  {P,            P,               P,            P},
      "RFC 3841", "the caller's preferences are its own"},
-    {"Additional-Identity",          false, {R,            R,               R,            R},
+    {"Additional-Identity",          0, {R,            R,               R,            R},
      "TS 24.229 4.4", "between network nodes only"},
-    {"Attestation-Info",             false, {R,            R,               R,            R},
+    {"Attestation-Info",             0, {R,            R,               R,            R},
      "TS 24.229 4.4", "between network nodes only"},
-    {"Authorization",                true,  {ACT_NO_BEARER, P,              P,            P},
+    {"Authorization", AT(sip_authorization),  {ACT_NO_BEARER, P,              P,            P},
      "RFC 8898; TS 24.229 7.2A.2", "the token never leaves the edge; integrity-protected is ours to set"},
-    {"Cellular-Network-Info",        false, {R,            R,               R,            R},
+    {"Cellular-Network-Info",        0, {R,            R,               R,            R},
      "TS 24.229 4.4", "set by trusted nodes"},
-    {"Contact",                      true,  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS},
+    {"Contact", AT(sip_contact),  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS},
      "TS 24.229 4.4", "cpc, oli and iotl parameters stay inside the trust domain"},
-    {"Diversion",                    false, {R,            ACT_PRIVACY_HIST, R,           ACT_PRIVACY_HIST},
+    {"Diversion",                    0, {R,            ACT_PRIVACY_HIST, R,           ACT_PRIVACY_HIST},
      "RFC 5806; RFC 7044", "as History-Info"},
-    {"Feature-Caps",                 false, {R,            R,               R,            R},
+    {"Feature-Caps",                 0, {R,            R,               R,            R},
      "TS 24.229 4.4", "local policy: not passed to WICs"},
-    {"From",                         true,  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, P,     P},
+    {"From", AT(sip_from),  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, P,     P},
      "TS 24.229 4.4", "cpc, oli and iotl parameters stay inside the trust domain"},
-    {"Geolocation",                  false, {P,            P,               P,            P},
+    {"Geolocation",                  0, {P,            P,               P,            P},
      "RFC 6442; TS 24.229 5.2.6", "the user's to give"},
-    {"History-Info",                 false, {R,            ACT_PRIVACY_HIST, R,           ACT_PRIVACY_HIST},
+    {"History-Info",                 0, {R,            ACT_PRIVACY_HIST, R,           ACT_PRIVACY_HIST},
      "RFC 7044 10.1; TS 24.229 4.4", "a WIC cannot vouch for it"},
-    {"Origination-Id",               false, {R,            R,               R,            R},
+    {"Origination-Id",               0, {R,            R,               R,            R},
      "TS 24.229 4.4", "between network nodes only"},
-    {"P-Access-Network-Info",        false, {ACT_NO_NP,    R,               ACT_NO_NP,    R},
+    {"P-Access-Network-Info",        0, {ACT_NO_NP,    R,               ACT_NO_NP,    R},
      "TS 24.229 7.2A.4", "network-provided items are ours to add"},
-    {"P-Asserted-Identity",          false, {R,            ACT_PRIVACY_ID,  R,            ACT_PRIVACY_ID},
+    {"P-Asserted-Identity",          0, {R,            ACT_PRIVACY_ID,  R,            ACT_PRIVACY_ID},
      "RFC 3325; TS 24.229 5.2.6", "session/ inserts the checked identity"},
-    {"P-Asserted-Service",           false, {R,            P,               R,            P},
+    {"P-Asserted-Service",           0, {R,            P,               R,            P},
      "RFC 6050; TS 24.229 5.2.6", "asserted by trusted nodes"},
-    {"P-Associated-URI",             false, {R,            R,               R,            ACT_REG_200},
+    {"P-Associated-URI",             0, {R,            R,               R,            ACT_REG_200},
      "RFC 7315 4.1", "from the registrar alone"},
-    {"P-Called-Party-ID",            false, {R,            ACT_NO_URI_PARAMS, R,          R},
+    {"P-Called-Party-ID",            0, {R,            ACT_NO_URI_PARAMS, R,          R},
      "RFC 7315 4.2", "set by the S-CSCF"},
-    {"P-Charge-Info",                false, {R,            R,               R,            R},
+    {"P-Charge-Info",                0, {R,            R,               R,            R},
      "RFC 8496", "charging data stays in the network"},
-    {"P-Charging-Function-Addresses", false, {R,           U,               R,            U},
+    {"P-Charging-Function-Addresses", 0, {R,           U,               R,            U},
      "RFC 7315 4.5; TS 24.229 4.5", "charging data stays in the network"},
-    {"P-Charging-Vector",            false, {R,            U,               R,            U},
+    {"P-Charging-Vector",            0, {R,            U,               R,            U},
      "RFC 7315 4.6; TS 24.229 4.5", "charging data stays in the network"},
-    {"P-Early-Media",                false, {ACT_PEM_SUPPORTED, P,          R,            P},
+    {"P-Early-Media",                0, {ACT_PEM_SUPPORTED, P,          R,            P},
      "RFC 5009", "a WIC may say only that it supports it"},
-    {"P-Media-Authorization",        false, {R,            R,               R,            R},
+    {"P-Media-Authorization",        0, {R,            R,               R,            R},
      "RFC 3313", "authorization of resources is not given to WICs"},
-    {"P-Preferred-Identity",         false, {U,            R,               U,            R},
+    {"P-Preferred-Identity",         0, {U,            R,               U,            R},
      "RFC 3325; TS 24.229 5.2.6", "becomes P-Asserted-Identity when it is registered"},
-    {"P-Preferred-Service",          false, {U,            R,               U,            R},
+    {"P-Preferred-Service",          0, {U,            R,               U,            R},
      "RFC 6050; TS 24.229 5.2.6", "becomes P-Asserted-Service when it is allowed"},
-    {"P-Private-Network-Indication", false, {R,            R,               R,            R},
+    {"P-Private-Network-Indication", 0, {R,            R,               R,            R},
      "RFC 7316", "between network nodes only"},
-    {"P-Profile-Key",                false, {R,            R,               R,            R},
+    {"P-Profile-Key",                0, {R,            R,               R,            R},
      "RFC 5002", "between network nodes only"},
-    {"P-Served-User",                false, {R,            R,               R,            R},
+    {"P-Served-User",                0, {R,            R,               R,            R},
      "RFC 5502", "between S-CSCF and AS"},
-    {"P-User-Database",              false, {R,            R,               R,            R},
+    {"P-User-Database",              0, {R,            R,               R,            R},
      "RFC 4457", "names the HSS"},
-    {"P-Visited-Network-ID",         false, {R,            R,               R,            R},
+    {"P-Visited-Network-ID",         0, {R,            R,               R,            R},
      "RFC 7315 4.3; TS 33.203 U.1", "the core trusts us by it: ours alone"},
-    {"Path",                         true,  {R,            R,               R,            ACT_REG_200},
+    {"Path", AT(sip_path),  {R,            R,               R,            ACT_REG_200},
      "RFC 3327; TS 24.229 5.2.2", "ours is the first"},
-    {"Priority",                     true,  {ACT_NO_PSAP,  P,               P,            P},
+    {"Priority", AT(sip_priority),  {ACT_NO_PSAP,  P,               P,            P},
      "RFC 7090", "psap-callback is the network's to say"},
-    {"Priority-Verstat",             false, {R,            R,               R,            R},
+    {"Priority-Verstat",             0, {R,            R,               R,            R},
      "TS 24.229 4.4", "between network nodes only"},
-    {"Privacy",                      true,  {P,            P,               P,            P},
+    {"Privacy", AT(sip_privacy),  {P,            P,               P,            P},
      "RFC 3323", "acted on, passed untouched"},
-    {"Proxy-Authenticate",           true,  {P,            P,               P,            ACT_NO_KEYS},
+    {"Proxy-Authenticate", AT(sip_proxy_authenticate),  {P,            P,               P,            ACT_NO_KEYS},
      "TS 24.229 5.2.2", "IMS AKA keys end at the edge"},
-    {"Proxy-Authorization",          true,  {ACT_NO_BEARER, P,              P,            P},
+    {"Proxy-Authorization", AT(sip_proxy_authorization),  {ACT_NO_BEARER, P,              P,            P},
      "RFC 8898 2.3", "the token never leaves the edge"},
-    {"Proxy-Require",                true,  {ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE},
+    {"Proxy-Require", AT(sip_proxy_require),  {ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE},
      "RFC 3329", "no security agreement over a secure WebSocket"},
-    {"Reason",                       true,  {ACT_BYE_CANCEL, P,             R,            P},
+    {"Reason", AT(sip_reason),  {ACT_BYE_CANCEL, P,             R,            P},
      "RFC 3326; TS 24.229 4.4", "in a response only the network gives reasons"},
-    {"Reject-Contact",               true,  {P,            P,               P,            P},
+    {"Reject-Contact", AT(sip_reject_contact),  {P,            P,               P,            P},
      "RFC 3841", "the caller's preferences are its own"},
-    {"Relayed-Charge",               false, {R,            R,               R,            R},
+    {"Relayed-Charge",               0, {R,            R,               R,            R},
      "TS 24.229 4.4", "between network nodes only"},
-    {"Remote-Party-ID",              false, {R,            ACT_PRIVACY_ID,  R,            ACT_PRIVACY_ID},
+    {"Remote-Party-ID",              0, {R,            ACT_PRIVACY_ID,  R,            ACT_PRIVACY_ID},
      "RFC 3325", "an older P-Asserted-Identity: some cores believe it"},
-    {"Require",                      true,  {ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE},
+    {"Require", AT(sip_require),  {ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE, ACT_NO_SEC_AGREE},
      "RFC 3329", "no security agreement over a secure WebSocket"},
-    {"Resource-Priority",            false, {U,            P,               R,            P},
+    {"Resource-Priority",            0, {U,            P,               R,            P},
      "RFC 4412; TS 24.229 5.2.6", "passes for users that have it by subscription"},
-    {"Resource-Share",               false, {R,            R,               R,            R},
+    {"Resource-Share",               0, {R,            R,               R,            R},
      "TS 24.229 7.2.13", "between network nodes only"},
-    {"Response-Source",              false, {R,            R,               R,            R},
+    {"Response-Source",              0, {R,            R,               R,            R},
      "TS 24.229 7.2.17", "between network nodes only"},
-    {"Restoration-Info",             false, {R,            R,               R,            R},
+    {"Restoration-Info",             0, {R,            R,               R,            R},
      "TS 24.229 7.2.11", "between network nodes only"},
-    {"Security-Client",              true,  {R,            R,               R,            R},
+    {"Security-Client", AT(sip_security_client),  {R,            R,               R,            R},
      "RFC 3329", "no security agreement over a secure WebSocket"},
-    {"Security-Server",              true,  {R,            R,               R,            R},
+    {"Security-Server", AT(sip_security_server),  {R,            R,               R,            R},
      "RFC 3329", "no security agreement over a secure WebSocket"},
-    {"Security-Verify",              true,  {R,            R,               R,            R},
+    {"Security-Verify", AT(sip_security_verify),  {R,            R,               R,            R},
      "RFC 3329", "no security agreement over a secure WebSocket"},
-    {"Service-Interact-Info",        false, {R,            R,               R,            R},
+    {"Service-Interact-Info",        0, {R,            R,               R,            R},
      "TS 24.229 7.2.14", "between network nodes only"},
-    {"Service-Route",                true,  {R,            R,               R,            ACT_REG_200},
+    {"Service-Route", AT(sip_service_route),  {R,            R,               R,            ACT_REG_200},
      "RFC 3608", "from the registrar alone"},
-    {"Session-ID",                   false, {P,            P,               P,            P},
+    {"Session-ID",                   0, {P,            P,               P,            P},
      "RFC 7989", "names the session end to end"},
-    {"Supported",                    true,  {ACT_NO_SEC_AGREE, ACT_NO_PRECOND, ACT_NO_SEC_AGREE, ACT_NO_PRECOND},
+    {"Supported", AT(sip_supported),  {ACT_NO_SEC_AGREE, ACT_NO_PRECOND, ACT_NO_SEC_AGREE, ACT_NO_PRECOND},
      "RFC 3329; RFC 3312", "browsers have no preconditions"},
-    {"To",                           true,  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, P,     P},
+    {"To", AT(sip_to),  {ACT_NO_URI_PARAMS, ACT_NO_URI_PARAMS, P,     P},
      "TS 24.229 4.4", "cpc, oli and iotl parameters stay inside the trust domain"},
-    {"WWW-Authenticate",             true,  {P,            P,               P,            ACT_NO_KEYS},
+    {"WWW-Authenticate", AT(sip_www_authenticate),  {P,            P,               P,            ACT_NO_KEYS},
      "TS 24.229 5.2.2", "IMS AKA keys end at the edge"},
 };
 #undef P
 #undef R
 #undef U
+#undef AT
 /* clang-format on */
 
 const struct epc_policy_row *epc_sip_policy_table(size_t *n)
@@ -500,15 +503,13 @@ unsigned epc_sip_policy_apply(msg_t *msg, enum epc_sip_dir dir)
     for (msg_header_t *h = epc_hdr(x.sip->sip_unknown), *next; h; h = next) {
         next = h->sh_next;
         const struct epc_policy_row *row = h->sh_unknown->un_name ? find_row(h->sh_unknown->un_name) : NULL;
-        if (row)
+        if (row && !row->list)
             apply_act(&x, row->act[dir], h);
     }
     for (size_t i = 0; i < EPC_ARRAY_LEN(table); i++) {
-        bool unknown;
-        if (!table[i].known || table[i].act[dir] == ACT_PASS)
+        if (!table[i].list || table[i].act[dir] == ACT_PASS)
             continue;
-        msg_header_t **list = epc_sip_list(msg, table[i].name, &unknown);
-        for (msg_header_t *h = list && !unknown ? *list : NULL, *next; h; h = next) {
+        for (msg_header_t *h = *(msg_header_t **)(void *)((char *)x.sip + table[i].list), *next; h; h = next) {
             next = h->sh_next;
             apply_act(&x, table[i].act[dir], h);
         }

@@ -24,7 +24,7 @@ enum epc_policy_act {
 
 struct epc_policy_row {
     const char *name; /**< rows are sorted by it, without regard to case */
-    bool known;       /**< sofia-sip has a class for it */
+    size_t list;      /**< where sip_t keeps it; 0: sofia-sip has no class for it */
     enum epc_policy_act act[4]; /**< indexed by enum epc_sip_dir */
     const char *clause, *note;
 };

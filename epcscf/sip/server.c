@@ -113,12 +113,8 @@ struct epc_sip_in *epc_sip_in_new(struct epc_sip *s, enum epc_leg leg, uint64_t 
 /* Made when first needed: most transactions only forward. */
 const char *epc_sip_in_tag(struct epc_sip_in *in)
 {
-    unsigned char raw[8];
-    if (!in->to_tag[0]) {
-        epc_random(raw, sizeof raw);
-        for (size_t i = 0; i < sizeof raw; i++)
-            snprintf(in->to_tag + 2 * i, 3, "%02x", raw[i]);
-    }
+    if (!in->to_tag[0])
+        epc_random_hex(in->to_tag, (sizeof in->to_tag - 1) / 2);
     return in->to_tag;
 }
 
@@ -228,7 +224,7 @@ const sip_t *epc_sip_in_sip(const struct epc_sip_in *in)
 
 msg_t *epc_sip_in_dup(const struct epc_sip_in *in)
 {
-    return in->req ? msg_dup(in->req) : NULL;
+    return in->req ? epc_sip_copy(in->req) : NULL;
 }
 
 struct epc_str epc_sip_in_get(const struct epc_sip_in *in, const char *name, unsigned i)

@@ -152,9 +152,13 @@ void epc_sip_policy_print(FILE *out);
 bool epc_sip_max_forwards(msg_t *msg);
 /** Two Record-Route entries with the flow's token (RFC 5658), for a request from @p from. */
 enum epc_err epc_sip_record_route(struct epc_sip *s, msg_t *msg, enum epc_leg from, uint64_t flow_id);
-/** Path with the flow's token; @p ob adds `;ob` (RFC 5626). */
-enum epc_err epc_sip_add_path(struct epc_sip *s, msg_t *msg, uint64_t flow_id, bool ob);
-/** The URI that epc_sip_add_path() writes. malloc'd (gives); NULL when out of memory. */
+/** The token that stands for a flow in our URIs; always the same for the same flow. */
+#define EPC_SIP_TOKEN_LEN 40
+void epc_sip_flow_token(const struct epc_sip *s, uint64_t flow_id, char out[EPC_SIP_TOKEN_LEN]);
+/** Path with the flow's token; @p ob adds `;ob` (RFC 5626). For a message that is about to be sent, as
+ *  epc_sip_put(). */
+enum epc_err epc_sip_put_path(const struct epc_sip *s, msg_t *msg, const char *token, bool ob) EPC_MUST_CHECK;
+/** The URI that epc_sip_put_path() writes. malloc'd (gives); NULL when out of memory. */
 char *epc_sip_path_uri(struct epc_sip *s, uint64_t flow_id, bool ob);
 /** Our core-side URI without token, e.g. for P-Asserted-Identity of our own requests: "sip:host:port". */
 const char *epc_sip_core_uri(const struct epc_sip *s);
@@ -170,6 +174,10 @@ enum epc_err epc_sip_shift_cseq(msg_t *msg, int64_t by) EPC_MUST_CHECK;
 
 /** Add "Name: value" (appended; @p value borrowed). */
 enum epc_err epc_sip_add(msg_t *msg, const char *name, const char *fmt, ...) EPC_PRINTF(3, 4);
+/** Add a field as it is, unparsed, to a message that is about to be sent: epc_sip_get() and epc_sip_remove()
+ *  see it only where sofia-sip does not know the name. @p name static, @p value copied.
+ *  EPC_EINVAL: a line end in the value. */
+enum epc_err epc_sip_put(msg_t *msg, const char *name, struct epc_str value) EPC_MUST_CHECK;
 /** Remove all header fields of that name, known or unknown to sofia. Returns how many. */
 unsigned epc_sip_remove(msg_t *msg, const char *name);
 /** Does a header of option tags or methods ("Supported", "Allow") list @p word? Case does not count. */

@@ -140,8 +140,13 @@ enum epc_err epc_sip_copy_record_routes(msg_t *msg, const sip_t *from);
 enum epc_err epc_sip_finish(msg_t *msg);
 void epc_sip_trace_msg(enum epc_trace_point point, bool out, const char *peer, msg_t *msg);
 void epc_sip_new_branch(char out[EPC_SIP_BRANCH_LEN]);
+
+/* text.c */
 /** As epc_sip_parse(), but octets of any value may stand behind the header, of @p head octets. */
 msg_t *epc_sip_parse_octets(const char *p, size_t n, size_t head);
+/** To edit and send on (gives): the fields' own, their text the original's, which lives as long as the copy
+ *  does. No text of either may be written to. NULL when out of memory. */
+msg_t *epc_sip_copy(msg_t *msg);
 
 /* frame.c */
 enum epc_sip_frame { EPC_FRAME_WHOLE, EPC_FRAME_MORE, EPC_FRAME_BAD, EPC_FRAME_TOO_LARGE };
@@ -167,8 +172,6 @@ unsigned epc_sip_count_headers(const char *p, size_t n);
  *  now; EPC_ENOENT: no token there; EPC_EAUTH: a token that does not verify, or tokens of two flows.
  *  @p own the sender's flow: its own token names it whatever came after it; 0 on the core leg. */
 enum epc_err epc_sip_pop_routes(struct epc_sip *s, msg_t *msg, uint64_t own, uint64_t *flow_id);
-#define EPC_SIP_TOKEN_LEN 40
-void epc_sip_token_make(const struct epc_sip *s, uint64_t flow_id, char out[EPC_SIP_TOKEN_LEN]);
 enum epc_err epc_sip_token_init(struct epc_sip *s, const unsigned char key[32]) EPC_MUST_CHECK;
 void epc_sip_token_free(struct epc_sip *s);
 

@@ -56,7 +56,7 @@ static void put_head(const struct epc_sip *s, uint64_t flow_id, unsigned char ra
         raw[3 + i] = (unsigned char)(flow_id >> (56 - 8 * i));
 }
 
-void epc_sip_token_make(const struct epc_sip *s, uint64_t flow_id, char out[EPC_SIP_TOKEN_LEN])
+void epc_sip_flow_token(const struct epc_sip *s, uint64_t flow_id, char out[EPC_SIP_TOKEN_LEN])
 {
     unsigned char raw[RAW];
     put_head(s, flow_id, raw);
@@ -173,7 +173,7 @@ enum epc_err epc_sip_record_route(struct epc_sip *s, msg_t *msg, enum epc_leg fr
     EPC_ASSERT_OWNER(s->sh);
     char token[EPC_SIP_TOKEN_LEN], core[200], wic[400];
     bool v6 = strchr(s->cfg->public_host, ':') && s->cfg->public_host[0] != '[';
-    epc_sip_token_make(s, flow_id, token);
+    epc_sip_flow_token(s, flow_id, token);
     snprintf(core, sizeof core, "sip:%s@%s:%u;lr", token, s->core_host, (unsigned)s->core_port);
     snprintf(wic, sizeof wic, "sip:%s@%s%s%s:%u;transport=ws;lr", token, v6 ? "[" : "",
              s->cfg->public_host, v6 ? "]" : "", (unsigned)s->cfg->public_port);
@@ -187,19 +187,20 @@ char *epc_sip_path_uri(struct epc_sip *s, uint64_t flow_id, bool ob)
     EPC_ASSERT_OWNER(s->sh);
     char token[EPC_SIP_TOKEN_LEN];
     struct epc_buf uri = {0};
-    epc_sip_token_make(s, flow_id, token);
+    epc_sip_flow_token(s, flow_id, token);
     epc_buf_printf(&uri, "sip:%s@%s:%u;lr%s", token, s->core_host, (unsigned)s->core_port, ob ? ";ob" : "");
     return epc_buf_take(&uri, NULL);
 }
 
-enum epc_err epc_sip_add_path(struct epc_sip *s, msg_t *msg, uint64_t flow_id, bool ob)
+enum epc_err epc_sip_put_path(const struct epc_sip *s, msg_t *msg, const char *token, bool ob)
 {
-    char *uri = epc_sip_path_uri(s, flow_id, ob);
-    sip_path_t *path = uri ? sip_path_format(msg_home(msg), "<%s>", uri) : NULL;
-    free(uri);
-    if (!path || msg_header_insert(msg, epc_pub(epc_sip_of(msg)), epc_hdr(path)) < 0)
-        return EPC_ENOMEM;
-    return EPC_OK;
+    char value[EPC_SIP_TOKEN_LEN + sizeof s->core_uri + 16];
+    char *p = stpcpy(value, "<sip:");
+    p = stpcpy(p, token);
+    p = stpcpy(p, "@");
+    p = stpcpy(p, s->core_uri + 4); /* behind "sip:" */
+    p = stpcpy(p, ob ? ";lr;ob>" : ";lr>");
+    return epc_sip_put(msg, "Path", (struct epc_str){value, (size_t)(p - value)});
 }
 
 const char *epc_sip_core_uri(const struct epc_sip *s)

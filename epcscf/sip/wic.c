@@ -186,18 +186,22 @@ static bool is_keepalive(const char *p, size_t n)
 
 /* Where the header ends; 0 when a line of it does not end with CRLF (RFC 3261 7). Others read a lone CR
  * or LF differently than sofia-sip does: what is a body here could be a second message there. */
-static size_t header_octets(const char *p, size_t n, bool *folded)
+static size_t header_octets(const char *p, size_t n, bool *folded, unsigned *fields)
 {
     *folded = false;
-    for (size_t i = 0; i + 1 < n; i++) {
-        if (p[i] == '\n' || (p[i] == '\r' && p[i + 1] != '\n'))
+    *fields = 0;
+    for (size_t at = 0; at < n;) {
+        const char *cr = memchr(p + at, '\r', n - at);
+        size_t end = cr ? (size_t)(cr - p) : n;
+        if (end + 3 >= n || p[end + 1] != '\n' || memchr(p + at, '\n', end - at))
             return 0;
-        if (p[i] != '\r')
-            continue;
-        if (i + 3 < n && p[i + 2] == '\r' && p[i + 3] == '\n')
-            return i + 4;
-        *folded = *folded || (i + 2 < n && (p[i + 2] == ' ' || p[i + 2] == '\t'));
-        i++;
+        at = end + 2;
+        if (p[at] == '\r' && p[at + 1] == '\n')
+            return at + 2;
+        if (p[at] == ' ' || p[at] == '\t')
+            *folded = true;
+        else
+            ++*fields;
     }
     return 0;
 }
@@ -219,8 +223,9 @@ static char *unfolded(const char *p, size_t n, size_t head)
 static msg_t *parse(const char *p, size_t n, size_t *head)
 {
     bool folded;
-    *head = header_octets(p, n, &folded);
-    if (!*head || epc_sip_count_headers(p, n) > EPC_SIP_SERVER_MAX_HEADERS)
+    unsigned fields;
+    *head = header_octets(p, n, &folded, &fields);
+    if (!*head || fields > EPC_SIP_SERVER_MAX_HEADERS)
         return NULL;
     char *whole = folded ? unfolded(p, n, *head) : NULL;
     msg_t *msg = folded && !whole ? NULL : epc_sip_parse(whole ? whole : p, n);

@@ -320,9 +320,12 @@ enum epc_err epc_sip_out_send(struct epc_sip_out **out, struct epc_sip *s,
     struct bench_out *o = &bench.out[i];
     if (!dest->next_hop && !epc_sip_of(*req)->sip_route)
         return EPC_EPROTO;
-    *o = (struct bench_out){.next_hop = dest->next_hop, .fn = fn, .arg = arg, .msg = *req};
+    *o = (struct bench_out){.next_hop = dest->next_hop, .fn = fn, .arg = arg};
     o->text = epc_sip_text(*req, NULL);
     assert_non_null(o->text);
+    msg_destroy(*req);
+    o->msg = epc_sip_parse(o->text, strlen(o->text)); /* as the core reads it */
+    assert_non_null(o->msg);
     o->handle = calloc(1, sizeof *o->handle);
     if (i == bench.n_out)
         bench.n_out++;
@@ -349,10 +352,17 @@ char *epc_sip_path_uri(struct epc_sip *s, uint64_t flow_id, bool ob)
     snprintf(uri, sizeof uri, "sip:flow%u@127.0.0.41:5060;lr%s", (unsigned)flow_id, ob ? ";ob" : "");
     return strdup(uri);
 }
-enum epc_err epc_sip_add_path(struct epc_sip *s, msg_t *msg, uint64_t flow_id, bool ob)
+void epc_sip_flow_token(const struct epc_sip *s, uint64_t flow_id, char out[EPC_SIP_TOKEN_LEN])
 {
     (void)s;
-    return epc_sip_add(msg, "Path", "<sip:flow%u@127.0.0.41:5060;lr%s>", (unsigned)flow_id, ob ? ";ob" : "");
+    snprintf(out, EPC_SIP_TOKEN_LEN, "flow%u", (unsigned)flow_id);
+}
+enum epc_err epc_sip_put_path(const struct epc_sip *s, msg_t *msg, const char *token, bool ob)
+{
+    char value[100];
+    (void)s;
+    snprintf(value, sizeof value, "<sip:%s@127.0.0.41:5060;lr%s>", token, ob ? ";ob" : "");
+    return epc_sip_put(msg, "Path", epc_str_c(value));
 }
 
 /* ---- the WIC -------------------------------------------------------------------------------- */

@@ -236,7 +236,7 @@ const char *token_route(struct rig *r, uint64_t flow)
 {
     static char line[300];
     char token[EPC_SIP_TOKEN_LEN];
-    epc_sip_token_make(r->s, flow, token);
+    epc_sip_flow_token(r->s, flow, token);
     snprintf(line, sizeof line, "Route: <sip:%s@127.0.0.71:%u;lr>\r\n", token, (unsigned)r->port);
     return line;
 }

@@ -58,9 +58,10 @@ static void table_form(void **state)
         bool unknown = false;
         if (i && strcasecmp(t[i - 1].name, t[i].name) >= 0)
             fail_msg("%s out of order", t[i].name);
-        assert_non_null(epc_sip_list(m, t[i].name, &unknown));
-        if (t[i].known == unknown)
-            fail_msg("%s: known is %d", t[i].name, t[i].known);
+        msg_header_t **list = epc_sip_list(m, t[i].name, &unknown);
+        assert_non_null(list);
+        if ((t[i].list == 0) != unknown || (!unknown && (char *)list != (char *)epc_sip_of(m) + t[i].list))
+            fail_msg("%s: its list is not at %zu", t[i].name, t[i].list);
         assert_non_null(t[i].clause);
         assert_non_null(t[i].note);
     }

@@ -73,7 +73,7 @@ static void round_trip(void **state)
     uint64_t flow = 0, id = 0x0003deadbeef0001u;
     (void)state;
     open_rig(&r, 3, key1, port());
-    epc_sip_token_make(r.s, id, token);
+    epc_sip_flow_token(r.s, id, token);
     assert_int_equal(strlen(token), 36);
     assert_int_equal(strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 36);
     assert_int_equal(ask(&r, token, "127.0.0.71", 0, &flow), EPC_OK);
@@ -94,7 +94,7 @@ static void forged(void **state)
     uint64_t flow = 77;
     (void)state;
     open_rig(&r, 0, key1, port());
-    epc_sip_token_make(r.s, 5, token);
+    epc_sip_flow_token(r.s, 5, token);
     for (size_t i = 0; i < strlen(token); i++) {
         char bad[EPC_SIP_TOKEN_LEN];
         memcpy(bad, token, sizeof bad);
@@ -117,7 +117,7 @@ static void other_key(void **state)
     (void)state;
     open_rig(&a, 0, key1, port());
     open_rig(&b, 1, key2, port());
-    epc_sip_token_make(a.s, 5, token);
+    epc_sip_flow_token(a.s, 5, token);
     assert_int_equal(ask(&b, token, "127.0.0.71", 0, &flow), EPC_EAUTH);
     close_rig(&b);
     open_rig(&b, 1, key1, port());
@@ -160,9 +160,15 @@ static void path_and_record_route(void **state)
         free(r1);
         free(r2);
         free(r3);
-        assert_int_equal(epc_sip_add_path(r.s, m, 9, true), EPC_OK);
-        char *p = epc_str_dup(epc_sip_get(m, "Path", 0));
-        assert_non_null(strstr(p, ";lr;ob>"));
+        char token[EPC_SIP_TOKEN_LEN], want[300];
+        epc_sip_flow_token(r.s, 9, token);
+        char *uri = epc_sip_path_uri(r.s, 9, true);
+        snprintf(want, sizeof want, "\r\nPath: <%s>\r\n", uri);
+        assert_non_null(strstr(uri, ";lr;ob"));
+        assert_int_equal(epc_sip_put_path(r.s, m, token, true), EPC_OK);
+        char *p = epc_sip_text(m, NULL);
+        assert_non_null(strstr(p, want));
+        free(uri);
         free(p);
         msg_destroy(m);
     }
@@ -173,7 +179,7 @@ static uint64_t means(struct rig *r, uint64_t id)
 {
     char token[EPC_SIP_TOKEN_LEN];
     uint64_t flow = 0;
-    epc_sip_token_make(r->s, id, token);
+    epc_sip_flow_token(r->s, id, token);
     assert_int_equal(ask(r, token, "127.0.0.71", 0, &flow), EPC_OK);
     return flow;
 }
