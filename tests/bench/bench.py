@@ -70,7 +70,7 @@ def measure(options):
         before = {f: set(k) for f, k in record.figures.items()}
         MEASURES[name](options, record)
         print(f"\n{name} ({time.monotonic() - began:.0f} s)")
-        print(report.text(record, new_since=before), flush=True)
+        print(report.text(record, before, curves=name == "curves"), flush=True)
     return record
 
 

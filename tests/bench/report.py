@@ -46,6 +46,8 @@ def notes_of(details):
         words.append("p50/p99/p99.9 " + "/".join(f"{middle[k] / 1000:.2f}" for k in ("p50_us", "p99_us", "p999_us")) + " ms")
     if "standin_share" in middle:
         words.append(f"server {100 * middle.get('server_share', 0):.0f} %, stand-ins {100 * middle['standin_share']:.0f} %")
+    if "patience_s" in middle:
+        words.append(f"clients give up after {1000 * middle['patience_s']:.0f} ms")
     if "users" in middle:
         words.append(f"{middle['users']:.0f} users")
     return ", ".join(words)
@@ -64,7 +66,7 @@ def _rows(record):
             yield figure, kind, kinds[kind], record.details.get(figure.key, {}).get(kind)
 
 
-def text(record, new_since=None):
+def text(record, new_since=None, curves=True):
     """For the terminal: figures that were not there before."""
     lines, last = [], None
     for figure, kind, values, details in _rows(record):
@@ -77,7 +79,7 @@ def text(record, new_since=None):
         lines.append(f"  {kind:20} {spread(values, figure.digits):34} {more}".rstrip())
         if kind == figure.ours:
             lines += [f"  {'':20} {words}" for words in verdicts(figure, medians_of(record.figures[figure.key]))]
-    if new_since is None or not lines:
+    if curves:
         lines += curves_text(record)
     return "\n".join(lines)
 

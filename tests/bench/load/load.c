@@ -50,14 +50,20 @@ static void start(struct load *l, struct user *u, enum work work)
     }
 }
 
-static bool usable(const struct user *u, enum work work)
+/* In a mix, those in calls and one user of 32 do not register: who calls is never busy with something else. */
+static bool registers(const struct load *l, const struct user *u)
+{
+    return l->work != WORK_MIX || (!u->held && u->wic.index % 32 != 31);
+}
+
+static bool usable(const struct load *l, const struct user *u, enum work work)
 {
     bool open = u->wic.state == WIC_OPEN;
     if (u->doing)
         return false;
     switch (work) {
     case WORK_REGISTER:
-        return open;
+        return open && registers(l, u);
     case WORK_DIALOG:
     case WORK_HANGUP:
         return open && u->held;
@@ -77,7 +83,7 @@ static struct user *next_user(struct load *l, enum work work)
         return NULL;
     for (unsigned tried = 0; tried < l->n_users; tried++) {
         *at = (*at + 1) % l->n_users;
-        if (usable(&l->users[*at], work))
+        if (usable(l, &l->users[*at], work))
             return &l->users[*at];
     }
     l->exhausted[work] = true;
@@ -86,7 +92,7 @@ static struct user *next_user(struct load *l, enum work work)
 
 /* ---- who is next ----------------------------------------------------------------------------------------- */
 
-/* Of a mix: those inside calls and the emergency calls come at even distances among the REGISTERs. */
+/* Of a mix: those inside calls and the emergency calls come at even distances among the REGISTERs, not at once. */
 static enum work choose(const struct load *l)
 {
     if (l->work != WORK_MIX)
@@ -94,7 +100,7 @@ static enum work choose(const struct load *l)
     double due = (double)(l->due_ns - l->began_ns) / 1e9, step = 1 / l->rate;
     if ((unsigned long)(due * l->dialogs) != (unsigned long)((due + step) * l->dialogs))
         return WORK_DIALOG;
-    if ((unsigned long)(due * l->soses) != (unsigned long)((due + step) * l->soses))
+    if ((unsigned long)(due * l->soses + 0.37) != (unsigned long)((due + step) * l->soses + 0.37))
         return WORK_SOS;
     return WORK_REGISTER;
 }
