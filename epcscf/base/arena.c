@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_OCTETS = 4096 };
+enum { FIRST_OCTETS = 1024 - 64, MAX_OCTETS = 8192 - 64 }; /* of a chunk; it grows with what is in use */
 
 struct epc_arena_chunk {
     struct epc_arena_chunk *next;
@@ -20,7 +20,9 @@ void *epc_arena_get(struct epc_arena *a, size_t n, size_t size)
     size_t need = (n * size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     struct epc_arena_chunk *c = a->head;
     if (!c || c->size - c->used < need) {
-        size_t room = need > CHUNK_OCTETS ? need : CHUNK_OCTETS;
+        size_t room = !c ? FIRST_OCTETS : c->size < MAX_OCTETS / 2 ? c->size * 2 : MAX_OCTETS;
+        if (room < need)
+            room = need;
         c = malloc(sizeof *c + room);
         if (!c)
             return NULL;

@@ -42,6 +42,13 @@ void epc_iw_free(struct epc_iw *w)
     free(w);
 }
 
+void epc_iw_rest(struct epc_iw *w)
+{
+    exchange_free(&w->committed);
+    exchange_free(&w->pending);
+    w->have_committed = w->have_pending = false;
+}
+
 static const char *leg_name(enum epc_sdp_leg leg)
 {
     return leg == EPC_SDP_WIC ? "wic" : "core";

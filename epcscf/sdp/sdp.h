@@ -115,6 +115,8 @@ struct epc_iw_policy {
 
 enum epc_err epc_iw_create(struct epc_iw **out, const struct epc_iw_policy *p) EPC_MUST_CHECK;
 void epc_iw_free(struct epc_iw *w); /**< NULL-safe */
+/** The call is over: forget what was negotiated, as if nothing had been. */
+void epc_iw_rest(struct epc_iw *w);
 
 /** What would be accepted on @p leg, as a description for a 488. */
 enum epc_err epc_iw_acceptable(const struct epc_iw_policy *p, enum epc_sdp_leg leg, struct epc_buf *out) EPC_MUST_CHECK;

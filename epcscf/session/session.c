@@ -186,6 +186,9 @@ struct epc_session *session_new(struct epc_sessions *ss, struct epc_sip_in *in)
 
 void session_check_end(struct epc_session *s)
 {
+    /* What only waits for repeated and forked 2xx needs no media. */
+    if (s->state == CALL_ENDING && !s->active && !s->queue && !s->running && !s->policy && !s->gw)
+        epc_iw_rest(s->iw);
     if (s->state != CALL_ENDING || s->transfers || s->active || s->queue || s->running || s->freeing ||
         s->bye_due)
         return;
