@@ -4,7 +4,8 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-enum { LOOK_NS = 100000000 }; /* how often those who have waited too long are looked for */
+#define PATIENCE_NS 10000000000u
+enum { LOOK_NS = 50000000 }; /* how often those who have waited too long are looked for */
 
 uint64_t now_ns(void)
 {
@@ -137,9 +138,12 @@ static void feed_closed(struct load *l, uint64_t now)
 
 static void end_overdue(struct load *l, uint64_t now)
 {
-    for (unsigned i = 0; i < l->n_users; i++)
-        if (l->users[i].doing && now > l->users[i].sent_ns + l->patience_ns)
-            load_failed(l, &l->users[i], (struct span){"no answer", 9});
+    for (unsigned i = 0; i < l->n_users; i++) {
+        struct user *u = &l->users[i];
+        uint64_t patience = u->doing == WORK_REGISTER ? l->patience_ns : PATIENCE_NS;
+        if (u->doing && now > u->sent_ns + patience)
+            load_failed(l, u, (struct span){"no answer", 9});
+    }
 }
 
 static void is_free(struct load *l, struct user *u)
@@ -226,6 +230,6 @@ void load_init(struct load *l)
     l->net.poll = epoll_create1(0);
     l->net.load = l;
     l->net.on = (struct wic_events){on_open, on_text, on_closed};
-    l->patience_ns = 10000000000u;
+    l->patience_ns = PATIENCE_NS;
     wic_net_init(&l->net);
 }

@@ -59,7 +59,7 @@ struct load {
     bool timed;              /* until `until_ns`; else `left` times */
     double rate;             /* open loop: so many a second; 0: closed */
     double dialogs, soses;   /* of WORK_MIX: so many a second */
-    uint64_t began_ns, until_ns, due_ns, patience_ns;
+    uint64_t began_ns, until_ns, due_ns, patience_ns; /* patience: with a REGISTER */
     unsigned cursor[N_WORK], running, limit, left;
     bool exhausted[N_WORK];  /* no user can do it until another is free */
     unsigned long started;

@@ -10,7 +10,8 @@
  *   hangup             all of them end
  *   dialog-rate SECONDS R                        INFO inside the calls that stand
  *   mix SECONDS R D E  open loop: R a second, of which D in standing calls, E emergency calls, the rest REGISTER
- *   fresh on|off, resume on|off, padding OCTETS, patience SECONDS, sdp FILE, close, quit */
+ *   patience SECONDS   a REGISTER that is answered later has failed (10; anything else always has 10)
+ *   fresh on|off, resume on|off, padding OCTETS, sdp FILE, close, quit */
 #include "load.h"
 
 #include <arpa/inet.h>
