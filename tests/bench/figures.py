@@ -118,5 +118,6 @@ CURVES = [
     Curve("users", "REGISTER refresh against users", "connected users", log=True),
     Curve("headers", "REGISTER refresh against header octets", "octets of a further header"),
     Curve("calls", "a call against calls that stand", "standing calls"),
+    Curve("standing", "CPU of standing calls, nothing happening", "standing calls", "% of a core"),
     Curve("media", "a call against media lines", "media lines"),
 ]

@@ -8,8 +8,17 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 14, 44, 44
 COLOURS = ("#1b6ca8", "#d1783c", "#7a9e3f", "#8a5fa8", "#777777", "#b0413e")
 
 
-def colour(index):
-    return COLOURS[index % len(COLOURS)]
+KNOWN = ("epcscf", "kamailio", "tls", "kamailio IMS", "epcscf fresh tokens")
+
+
+def colours(names):
+    """The same series has the same colour in every panel."""
+    own = {name: COLOURS[KNOWN.index(name)] for name in names if name in KNOWN}
+    left = [c for c in COLOURS if c not in own.values()]
+    for name in names:
+        if name not in own:
+            own[name] = left.pop(0) if left else COLOURS[-1]
+    return own
 
 
 def number(value):
@@ -69,10 +78,11 @@ class Bars:
         near = [value for value, _ in self.marks if value < 4 * max(b[1] for b in self.bars)]
         frame = Frame(self.title, self.unit, max([b[3] for b in self.bars] + near + [1e-9]) * 1.02)
         room = (WIDTH - LEFT - RIGHT) / len(self.bars)
+        fill = colours([b[0] for b in self.bars])
         for i, (name, median, least, most) in enumerate(self.bars):
             x, y = LEFT + room * (i + 0.5), frame.y(median)
             frame.out.append(f'<rect x="{x - room * 0.3:.1f}" y="{y:.1f}" width="{room * 0.6:.1f}" '
-                             f'height="{max(0.0, HEIGHT - BOTTOM - y):.1f}" fill="{colour(i)}"/>')
+                             f'height="{max(0.0, HEIGHT - BOTTOM - y):.1f}" fill="{fill[name]}"/>')
             frame.whisker(x + room * 0.2, least, most)
             frame.out += [text(x - room * 0.05, y - 4, number(median), size=10),
                           text(x, HEIGHT - BOTTOM + 14, name, size=10)]
@@ -103,13 +113,14 @@ class Lines:
         for x in sorted({p[0] for points in self.series.values() for p in points}):
             frame.out.append(text(self.place(x), HEIGHT - BOTTOM + 14, number(x), size=9))
         frame.out.append(text(WIDTH / 2, HEIGHT - BOTTOM + 27, self.x, size=10))
+        fill = colours(list(self.series))
         for i, (name, points) in enumerate(self.series.items()):
             path = " ".join(f"{self.place(x):.1f},{frame.y(median):.1f}" for x, median, _, _ in points)
-            frame.out.append(f'<polyline points="{path}" fill="none" stroke="{colour(i)}" stroke-width="2"/>')
+            frame.out.append(f'<polyline points="{path}" fill="none" stroke="{fill[name]}" stroke-width="2"/>')
             for x, median, least, most in points:
                 frame.whisker(self.place(x), least, most)
-                frame.out.append(f'<circle cx="{self.place(x):.1f}" cy="{frame.y(median):.1f}" r="3" fill="{colour(i)}"/>')
-            frame.out.append(text(LEFT + 10 + 100 * i, HEIGHT - 6, name, "start", 10, colour(i)))
+                frame.out.append(f'<circle cx="{self.place(x):.1f}" cy="{frame.y(median):.1f}" r="3" fill="{fill[name]}"/>')
+            frame.out.append(text(LEFT + 10 + 100 * i, HEIGHT - 6, name, "start", 10, fill[name]))
         return frame.out
 
 

@@ -89,7 +89,7 @@ def curves_text(record):
     for curve in CURVES:
         for kind, points in record.curves.get(curve.key, {}).items():
             lines.append(f"{curve.title}, {kind} ({curve.y}): " +
-                         ", ".join(f"{x}: {statistics.median(points[x]):.0f}" for x in sorted(points, key=float)))
+                         ", ".join(f"{x}: {plot.number(statistics.median(points[x]))}" for x in sorted(points, key=float)))
     return lines
 
 
@@ -135,7 +135,7 @@ def curve_tables(record):
         lines += [f"## {curve.title} ({curve.y})", "", f"| {curve.x} | " + " | ".join(xs) + " |",
                   "|---" * (len(xs) + 1) + "|"]
         for kind, points in kinds.items():
-            cells = [spread(points[x], 0) if x in points else "" for x in xs]
+            cells = [spread(points[x], 1 if max(points[x]) < 20 else 0) if x in points else "" for x in xs]
             lines.append(f"| {kind} | " + " | ".join(cells) + " |")
         lines.append("")
     return lines
