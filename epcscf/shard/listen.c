@@ -22,6 +22,7 @@ struct epc_listener {
     int fd;
     struct lws_vhost *vhost;
     bool (*accept_fn)(void *arg, const struct epc_addr *peer);
+    epc_accepted_fn *accepted; /* instead of the vhost */
     void *arg;
     struct epc_timer pause;
 };
@@ -56,12 +57,14 @@ static bool passing_error(int err)
 
 static void adopt(struct epc_listener *l, int fd, const struct epc_addr *peer)
 {
-    int one = 1;
+    if (l->accepted) {
+        l->accepted(l->arg, fd, peer);
+        return;
+    }
     if (l->accept_fn && !l->accept_fn(l->arg, peer)) {
         close(fd);
         return;
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (!lws_adopt_socket_vhost(l->vhost, fd)) /* closes fd when it fails */
         epc_log(EPC_LOG_WARN, "shard", "msg=\"connection not adopted\"");
 }
@@ -96,6 +99,7 @@ static int open_socket(const struct epc_addr *addr)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0 || /* accepted ones inherit it */
         bind(fd, (const struct sockaddr *)&addr->ss, addr->len) < 0 || listen(fd, BACKLOG) < 0) {
         int err = errno;
         close(fd);
@@ -105,9 +109,7 @@ static int open_socket(const struct epc_addr *addr)
     return fd;
 }
 
-enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
-                              struct lws_vhost *vhost,
-                              bool (*accept_fn)(void *arg, const struct epc_addr *peer), void *arg)
+static enum epc_err listen_on(struct epc_shard *sh, const struct epc_addr *addr, const struct epc_listener *how)
 {
     char text[EPC_ADDR_LEN];
     enum epc_err e = EPC_EIO;
@@ -115,10 +117,8 @@ enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
     struct epc_listener *l = calloc(1, sizeof *l);
     if (!l)
         return EPC_ENOMEM;
+    *l = *how;
     l->sh = sh;
-    l->vhost = vhost;
-    l->accept_fn = accept_fn;
-    l->arg = arg;
     l->fd = open_socket(addr);
     if (l->fd < 0) {
         int why = errno;
@@ -147,18 +147,31 @@ out:
     return e;
 }
 
+enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr, struct lws_vhost *vhost,
+                              bool (*accept_fn)(void *arg, const struct epc_addr *peer), void *arg)
+{
+    return listen_on(sh, addr, &(struct epc_listener){.vhost = vhost, .accept_fn = accept_fn, .arg = arg});
+}
+
+enum epc_err epc_shard_listen_fd(struct epc_shard *sh, const struct epc_addr *addr, epc_accepted_fn *accepted,
+                                 void *arg)
+{
+    return listen_on(sh, addr, &(struct epc_listener){.accepted = accepted, .arg = arg});
+}
+
 static void on_closed(uv_handle_t *h)
 {
     struct epc_listener *l = h->data;
     free(l);
 }
 
-void epc_shard_close_listeners(struct epc_shard *sh, struct lws_vhost *vhost)
+static void close_listeners(struct epc_shard *sh, bool (*which)(const struct epc_listener *l, const void *key),
+                            const void *key)
 {
     struct epc_listener **at = &sh->listeners;
     while (*at) {
         struct epc_listener *l = *at;
-        if (vhost && l->vhost != vhost) {
+        if (!which(l, key)) {
             at = &l->next;
             continue;
         }
@@ -170,9 +183,37 @@ void epc_shard_close_listeners(struct epc_shard *sh, struct lws_vhost *vhost)
     }
 }
 
+static bool any(const struct epc_listener *l, const void *key)
+{
+    (void)l;
+    (void)key;
+    return true;
+}
+
+static bool of_vhost(const struct epc_listener *l, const void *vhost)
+{
+    return !l->accepted && l->vhost == vhost;
+}
+
+static bool of_owner(const struct epc_listener *l, const void *arg)
+{
+    return l->accepted && l->arg == arg;
+}
+
+void epc_shard_close_listeners(struct epc_shard *sh)
+{
+    close_listeners(sh, any, NULL);
+}
+
 void epc_shard_unlisten(struct epc_shard *sh, struct lws_vhost *vhost)
 {
     EPC_ASSERT_OWNER(sh);
     if (vhost)
-        epc_shard_close_listeners(sh, vhost);
+        close_listeners(sh, of_vhost, vhost);
+}
+
+void epc_shard_unlisten_fd(struct epc_shard *sh, void *arg)
+{
+    EPC_ASSERT_OWNER(sh);
+    close_listeners(sh, of_owner, arg);
 }

@@ -84,6 +84,12 @@ enum epc_err epc_shard_listen(struct epc_shard *sh, const struct epc_addr *addr,
  *  (info.port = CONTEXT_PORT_NO_LISTEN): only then do connections never cross over. */
 void epc_shard_unlisten(struct epc_shard *sh, struct lws_vhost *vhost);
 
+/** The same, without lws: @p accepted takes each socket (non-blocking, TCP_NODELAY) and closes it. */
+typedef void epc_accepted_fn(void *arg, int fd, const struct epc_addr *peer);
+enum epc_err epc_shard_listen_fd(struct epc_shard *sh, const struct epc_addr *addr, epc_accepted_fn *accepted,
+                                 void *arg) EPC_MUST_CHECK;
+void epc_shard_unlisten_fd(struct epc_shard *sh, void *arg); /**< all that were opened with @p arg */
+
 /* ---- work that may block ------------------------------------------------------------------------- */
 
 struct epc_work;

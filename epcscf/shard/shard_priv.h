@@ -103,6 +103,6 @@ void epc_shard_loop_run(struct epc_shard *sh);
 void epc_shard_loop_close(struct epc_shard *sh);
 void epc_shard_lws_close(struct epc_shard *sh); /* lws and libuv */
 void epc_shard_run_doomed(struct epc_shard *sh);
-void epc_shard_close_listeners(struct epc_shard *sh, struct lws_vhost *vhost); /* NULL: all */
+void epc_shard_close_listeners(struct epc_shard *sh);
 
 #endif

@@ -32,7 +32,7 @@ static void begin_stop(struct epc_shard *sh)
     epc_mailbox_run(&sh->mailbox, sh);
     if (sh->on_stop)
         sh->on_stop(sh, sh->on_stop_arg);
-    epc_shard_close_listeners(sh, NULL);
+    epc_shard_close_listeners(sh);
     epc_timer_start(sh, &sh->stop_timer, STOP_GRACE_MS, on_stop_timer, sh);
 }
 

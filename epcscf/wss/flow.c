@@ -5,12 +5,13 @@
 #include <string.h>
 
 enum {
-    WRITES_PER_TURN = 16,
     CLOSE_DEADLINE_MS = 5000, /* for draining, the close frame and the peer's answer to it */
-    PING_OCTETS = 4,          /* lws does not report empty pongs */
+    REASON_MAX = 120,
+    OP_TEXT = 1,
+    OP_BINARY = 2,
+    OP_CLOSE = 8,
+    OP_PING = 9,
 };
-
-static void on_kill(void *arg);
 
 void epc_flow_end_because(struct epc_flow *f, enum epc_flow_end why)
 {
@@ -19,90 +20,80 @@ void epc_flow_end_because(struct epc_flow *f, enum epc_flow_end why)
     f->why_set = true;
 }
 
-void epc_flow_drop_buffers(struct epc_flow *f)
-{
-    while (f->queue) {
-        struct epc_out *o = f->queue;
-        f->queue = o->next;
-        free(o);
-    }
-    f->queue_tail = &f->queue;
-    f->queued_octets = 0;
-    free(f->rx);
-    f->rx = NULL;
-    f->rx_n = f->rx_cap = 0;
-}
-
 /* ---- closing ------------------------------------------------------------------------------------ */
-
-/* The connection is cut from a timer of its own: an lws connection must not be freed inside one of
- * its callbacks. */
-void epc_flow_abort(struct epc_flow *f, enum epc_flow_end why)
-{
-    if (f->state == EPC_FLOW_GONE || f->is_far)
-        return;
-    epc_flow_end_because(f, why);
-    f->state = EPC_FLOW_CLOSING;
-    epc_timer_stop(f->w->sh, &f->ping_timer);
-    epc_timer_start(f->w->sh, &f->timer, 0, on_kill, f);
-}
 
 static void on_kill(void *arg)
 {
-    struct epc_flow *f = arg;
-    if (f->state == EPC_FLOW_GONE)
-        return;
-    /* With the socket shut, lws cannot decide to wait for its buffers to drain. */
-    int fd = lws_get_socket_fd(f->wsi);
-    if (fd >= 0)
-        shutdown(fd, SHUT_RDWR);
-    lws_set_timeout(f->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+    epc_flow_gone(arg);
 }
 
-static void begin_closing(struct epc_flow *f, uint16_t code, const char *reason)
+/* At the end of the turn: the caller may be at work on what the flow holds. */
+void epc_flow_abort(struct epc_flow *f, enum epc_flow_end why)
+{
+    if (f->state == EPC_FLOW_GONE || f->is_far || f->dying)
+        return;
+    epc_flow_end_because(f, why);
+    f->state = EPC_FLOW_CLOSING;
+    f->dying = true;
+    epc_shard_doom(f->w->sh, on_kill, f);
+}
+
+static void begin_closing(struct epc_flow *f)
 {
     f->state = EPC_FLOW_CLOSING;
-    f->close_code = code;
-    snprintf(f->close_reason, sizeof f->close_reason, "%s", reason ? reason : "");
     epc_timer_stop(f->w->sh, &f->ping_timer);
     epc_timer_start(f->w->sh, &f->timer, CLOSE_DEADLINE_MS, on_kill, f);
+    epc_conn_send_soon(f);
 }
 
-static void set_close_frame(struct epc_flow *f)
+/* Behind what is queued. */
+static void say_close(struct epc_flow *f, uint16_t code, const char *reason)
 {
-    lws_close_reason(f->wsi, (enum lws_close_status)f->close_code,
-                     (unsigned char *)f->close_reason, strlen(f->close_reason));
-    f->close_code = 0;
+    unsigned char text[2 + REASON_MAX] = {(unsigned char)(code >> 8), (unsigned char)code};
+    size_t n = reason ? strnlen(reason, REASON_MAX) : 0;
+    if (n)
+        memcpy(text + 2, reason, n);
+    if (epc_frame_add(f, OP_CLOSE, text, 2 + n))
+        epc_flow_abort(f, EPC_FLOW_LOCAL_CLOSED);
+    begin_closing(f);
+}
+
+static void hang_up(struct epc_flow *f, bool linger)
+{
+    f->hang_up = f->deaf = true;
+    f->linger = linger;
+    epc_conn_send_soon(f);
 }
 
 void epc_flow_fail(struct epc_flow *f, uint16_t code, const char *reason)
 {
     epc_flow_end_because(f, EPC_FLOW_LOCAL_CLOSED);
-    begin_closing(f, code, reason);
-    set_close_frame(f);
+    if (f->state == EPC_FLOW_OPEN)
+        say_close(f, code, reason);
+    hang_up(f, true);
 }
 
-/* At the end of the turn, outside lws. A flow outlives every call that was set down before the one
- * that frees it, so f is there; it may be gone, though. */
-static void say_close(void *flow)
+void epc_flow_refuse(struct epc_flow *f)
 {
-    struct epc_flow *f = flow;
-    if (f->state != EPC_FLOW_CLOSING || !f->close_code)
-        return;
-    set_close_frame(f);
-    lws_set_timeout(f->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+    begin_closing(f);
+    hang_up(f, true);
 }
 
-/* lws sends no close frame when its writeable callback asks for the end, so it is asked later. */
-static void say_close_when_drained(struct epc_flow *f)
+/* Which codes may be on the wire (RFC 6455 7.4) */
+static bool code_may_be_sent(unsigned code)
 {
-    if (f->state != EPC_FLOW_CLOSING || !f->close_code)
-        return;
-    if (!f->queue && !lws_partial_buffered(f->wsi)) {
-        epc_shard_doom(f->w->sh, say_close, f);
-        return;
-    }
-    lws_callback_on_writable(f->wsi);
+    return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+           (code >= 3000 && code <= 4999);
+}
+
+/* The answer to it is the same code (RFC 6455 5.5.1); if it is an answer itself, that was all. */
+void epc_flow_peer_closes(struct epc_flow *f, const unsigned char *p, size_t n)
+{
+    unsigned code = n >= 2 ? (unsigned)p[0] << 8 | p[1] : EPC_WS_NORMAL;
+    epc_flow_end_because(f, EPC_FLOW_PEER_CLOSED);
+    if (f->state == EPC_FLOW_OPEN)
+        say_close(f, n == 1 || !code_may_be_sent(code) ? EPC_WS_PROTOCOL_ERROR : (uint16_t)code, NULL);
+    hang_up(f, false);
 }
 
 void epc_flow_close(struct epc_flow *f, uint16_t code, const char *reason)
@@ -115,8 +106,7 @@ void epc_flow_close(struct epc_flow *f, uint16_t code, const char *reason)
     if (f->state != EPC_FLOW_OPEN)
         return;
     epc_flow_end_because(f, EPC_FLOW_LOCAL_CLOSED);
-    begin_closing(f, code, reason);
-    say_close_when_drained(f);
+    say_close(f, code, reason);
 }
 
 /* ---- keep-alive --------------------------------------------------------------------------------- */
@@ -141,9 +131,12 @@ static void on_ping_timer(void *arg)
         epc_flow_abort(f, EPC_FLOW_PING_TIMEOUT);
         return;
     }
-    f->ping_due = true;
+    if (epc_frame_add(f, OP_PING, "ping", 4)) {
+        epc_flow_abort(f, EPC_FLOW_LOCAL_CLOSED);
+        return;
+    }
+    epc_conn_send_soon(f);
     f->awaiting_pong = true;
-    lws_callback_on_writable(f->wsi);
     epc_timer_start(f->w->sh, &f->ping_timer, cfg->pong_timeout_ms, on_ping_timer, f);
 }
 
@@ -158,7 +151,7 @@ static void on_unregistered(void *arg)
 {
     struct epc_flow *f = arg;
     epc_count(EPC_C_WSS_IDLE_UNREGISTERED);
-    epc_flow_close(f, LWS_CLOSE_STATUS_POLICY_VIOLATION, "no registration");
+    epc_flow_close(f, EPC_WS_POLICY, "no registration");
 }
 
 static void start_registration_timer(struct epc_flow *f)
@@ -191,49 +184,14 @@ void epc_flow_set_registered(struct epc_flow *f, bool registered)
 
 /* ---- sending ------------------------------------------------------------------------------------ */
 
-static enum lws_write_protocol frame_type(bool binary)
+static bool has_room(const struct epc_flow *f, size_t n)
 {
-    return binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT;
-}
-
-/* Straight to the socket: saves waiting for it to become writable, which it nearly always is. */
-static enum epc_err send_now(struct epc_flow *f, const void *p, size_t n, bool binary)
-{
-    struct epc_wss *w = f->w;
-    if (LWS_PRE + n > w->scratch_cap) {
-        unsigned char *s = realloc(w->scratch, LWS_PRE + n);
-        if (!s)
-            return EPC_ENOMEM;
-        w->scratch = s;
-        w->scratch_cap = LWS_PRE + n;
-    }
-    memcpy(w->scratch + LWS_PRE, p, n);
-    if (lws_write(f->wsi, w->scratch + LWS_PRE, n, frame_type(binary)) < (int)n) {
-        epc_flow_abort(f, EPC_FLOW_PEER_CLOSED);
-        return EPC_ENOENT;
-    }
-    return EPC_OK; /* what the socket does not take, lws keeps and sends */
-}
-
-static enum epc_err enqueue(struct epc_flow *f, const void *p, size_t n, bool binary)
-{
-    struct epc_out *o = malloc(sizeof *o + LWS_PRE + n);
-    if (!o)
-        return EPC_ENOMEM;
-    o->next = NULL;
-    o->n = n;
-    o->binary = binary;
-    memcpy(o->data + LWS_PRE, p, n);
-    *f->queue_tail = o;
-    f->queue_tail = &o->next;
-    f->queued_octets += n;
-    lws_callback_on_writable(f->wsi);
-    return EPC_OK;
+    size_t queued = epc_fifo_n(&f->out);
+    return queued == 0 || queued + n <= f->w->cfg->send_queue_octets;
 }
 
 enum epc_err epc_flow_send(struct epc_flow *f, const void *p, size_t n)
 {
-    enum epc_err e;
     EPC_ASSERT_OWNER(f->w->sh);
     if (!p || n == 0)
         return EPC_EINVAL;
@@ -241,51 +199,23 @@ enum epc_err epc_flow_send(struct epc_flow *f, const void *p, size_t n)
         return epc_far_send(f, p, n);
     if (f->state != EPC_FLOW_OPEN)
         return EPC_ENOENT;
-    bool binary = !epc_utf8_valid(p, n);
-    if (!f->queue && !f->ping_due && !lws_partial_buffered(f->wsi)) {
-        e = send_now(f, p, n, binary);
-    } else if (f->queued_octets + n > f->w->cfg->send_queue_octets) {
+    if (!has_room(f, n)) /* the turn says much: what the socket takes does not count */
+        epc_conn_send_now(f);
+    if (f->state != EPC_FLOW_OPEN)
+        return EPC_ENOENT;
+    if (!has_room(f, n)) {
         epc_count(EPC_C_WSS_BACKPRESSURE);
         epc_log(EPC_LOG_INFO, "wss", "msg=\"peer does not read\" flow=%016llx queued=%zu",
-                (unsigned long long)f->id, f->queued_octets);
+                (unsigned long long)f->id, epc_fifo_n(&f->out));
         epc_flow_abort(f, EPC_FLOW_BACKPRESSURE);
         return EPC_ELIMIT;
-    } else {
-        e = enqueue(f, p, n, binary);
     }
-    if (!e)
-        epc_count(EPC_C_WSS_MESSAGES_OUT);
-    return e;
-}
-
-static int write_ping(struct epc_flow *f)
-{
-    unsigned char buf[LWS_PRE + PING_OCTETS];
-    f->ping_due = false;
-    memcpy(buf + LWS_PRE, "ping", PING_OCTETS);
-    return lws_write(f->wsi, buf + LWS_PRE, PING_OCTETS, LWS_WRITE_PING) < 0 ? -1 : 0;
-}
-
-int epc_flow_writable(struct epc_flow *f)
-{
-    if (f->ping_due && f->state == EPC_FLOW_OPEN && write_ping(f) < 0)
-        return -1;
-    for (int i = 0; f->queue && i < WRITES_PER_TURN && !lws_partial_buffered(f->wsi); i++) {
-        struct epc_out *o = f->queue;
-        f->queue = o->next;
-        if (!f->queue)
-            f->queue_tail = &f->queue;
-        f->queued_octets -= o->n;
-        int n = lws_write(f->wsi, o->data + LWS_PRE, o->n, frame_type(o->binary));
-        bool bad = n < (int)o->n;
-        free(o);
-        if (bad)
-            return -1;
-    }
-    if (f->queue)
-        lws_callback_on_writable(f->wsi);
-    say_close_when_drained(f);
-    return 0;
+    enum epc_err err = epc_frame_add(f, epc_utf8_valid(p, n) ? OP_TEXT : OP_BINARY, p, n);
+    if (err)
+        return err;
+    epc_conn_send_soon(f);
+    epc_count(EPC_C_WSS_MESSAGES_OUT);
+    return EPC_OK;
 }
 
 /* ---- access ------------------------------------------------------------------------------------- */

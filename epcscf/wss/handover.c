@@ -14,7 +14,6 @@
 enum {
     RETRY_MS = 50,                 /* a full mailbox, for what must arrive */
     INBOUND_MAX = 4 * 1024 * 1024, /* octets on their way to the far flow */
-    CLOSE_TRY_AGAIN_LATER = 1013,
 };
 
 /* How much is on its way; both ends own it. */
@@ -134,21 +133,19 @@ enum epc_err epc_flow_hand_over(struct epc_flow *f, struct epc_shard *to_sh, str
     return EPC_OK;
 }
 
-int epc_flow_relay(struct epc_flow *f, const char *p, size_t n)
+void epc_flow_relay(struct epc_flow *f, const char *p, size_t n)
 {
     struct epc_relay *r = f->far.relay;
     enum epc_err err = EPC_ELIMIT;
     if (atomic_fetch_add(&r->in, n) + n <= INBOUND_MAX)
         err = send_post(f, new_post(POST_DATA, p, n));
     if (err == EPC_OK)
-        return 0;
+        return;
     atomic_fetch_sub(&r->in, n);
     epc_count(EPC_C_WSS_BACKPRESSURE);
     epc_log(EPC_LOG_WARN, "wss", "msg=\"other shard does not take messages\" flow=%016llx why=\"%s\"",
             (unsigned long long)f->id, epc_err_name(err));
-    epc_flow_fail(f, err == EPC_ENOENT ? LWS_CLOSE_STATUS_GOINGAWAY : CLOSE_TRY_AGAIN_LATER,
-                  "try again later");
-    return -1;
+    epc_flow_fail(f, err == EPC_ENOENT ? EPC_WS_GOING_AWAY : EPC_WS_TRY_AGAIN, "try again later");
 }
 
 bool epc_flow_tell_gone(struct epc_flow *f)
@@ -196,9 +193,10 @@ static void far_gone(struct epc_flow *f)
 
 static void on_close_retry(void *arg);
 
-static void far_say_close(struct epc_flow *f)
+static void far_say_close(struct epc_flow *f, const char *reason)
 {
-    enum epc_err err = post_close(f, f->close_code, f->close_reason);
+    enum epc_err err = post_close(f, f->close_code, reason);
+    epc_timer_stop(f->w->sh, &f->timer);
     if (err == EPC_ENOENT)
         far_gone(f); /* the socket's shard is going down, and the socket with it */
     else if (err)
@@ -207,7 +205,7 @@ static void far_say_close(struct epc_flow *f)
 
 static void on_close_retry(void *arg)
 {
-    far_say_close(arg);
+    far_say_close(arg, "");
 }
 
 void epc_far_close(struct epc_flow *f, uint16_t code, const char *reason, enum epc_flow_end why)
@@ -217,9 +215,8 @@ void epc_far_close(struct epc_flow *f, uint16_t code, const char *reason, enum e
     epc_flow_end_because(f, why);
     f->state = EPC_FLOW_CLOSING;
     f->close_code = code;
-    snprintf(f->close_reason, sizeof f->close_reason, "%s", reason ? reason : "");
-    epc_timer_stop(f->w->sh, &f->timer);
-    far_say_close(f);
+    /* one that must be said again says the code alone */
+    far_say_close(f, reason ? reason : "");
 }
 
 enum epc_err epc_far_send(struct epc_flow *f, const void *p, size_t n)
@@ -246,7 +243,7 @@ void epc_far_shutdown(struct epc_flow *f)
     if (f->state == EPC_FLOW_GONE)
         return;
     epc_flow_end_because(f, EPC_FLOW_SHUTDOWN);
-    if (post_close(f, LWS_CLOSE_STATUS_GOINGAWAY, "shutting down") == EPC_ELIMIT)
+    if (post_close(f, EPC_WS_GOING_AWAY, "shutting down") == EPC_ELIMIT)
         epc_log(EPC_LOG_WARN, "wss", "msg=\"socket not told of the shutdown\" flow=%016llx",
                 (unsigned long long)f->id);
     far_gone(f);
@@ -277,7 +274,7 @@ static void on_open(struct post *m)
     struct epc_flow *f = w && !w->destroying ? calloc(1, sizeof *f) : NULL;
     if (!f) {
         struct epc_flow nobody = {.far = m->ends, .why = EPC_FLOW_SHUTDOWN};
-        (void)!post_close(&nobody, w ? LWS_CLOSE_STATUS_UNEXPECTED_CONDITION : LWS_CLOSE_STATUS_GOINGAWAY,
+        (void)!post_close(&nobody, w ? EPC_WS_INTERNAL : EPC_WS_GOING_AWAY,
                           "going down");
         release_relay(m->ends.relay);
         return;
@@ -288,7 +285,7 @@ static void on_open(struct post *m)
     f->peer = m->peer;
     f->origin = m->origin;
     f->state = EPC_FLOW_OPEN;
-    f->queue_tail = &f->queue;
+    f->watch.fd = -1;
     if (epc_wss_count_source(f))
         epc_log(EPC_LOG_WARN, "wss", "msg=\"no rate limit for a source: out of memory\"");
     epc_flow_link(f);
@@ -323,7 +320,7 @@ static void on_send(struct epc_flow *f, const struct post *m)
     atomic_fetch_sub(&f->far.relay->out, m->n);
     enum epc_err err = epc_flow_send(f, m->data, m->n);
     if (err == EPC_ENOMEM)
-        epc_flow_close(f, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
+        epc_flow_close(f, EPC_WS_INTERNAL, "out of memory");
 }
 
 static void on_close(struct epc_flow *f, const struct post *m)

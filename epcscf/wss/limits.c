@@ -76,11 +76,9 @@ static struct epc_source *find_source(struct epc_wss *w, const unsigned char key
     return node ? EPC_CONTAINER(node, struct epc_source, node) : NULL;
 }
 
-bool epc_wss_may_accept(void *wss, const struct epc_addr *peer)
+bool epc_wss_may_accept(struct epc_wss *w, const struct epc_addr *peer)
 {
-    struct epc_wss *w = wss;
     unsigned char key[16];
-    w->accepting = NULL;
     if (w->destroying)
         return false;
     source_key(peer, key);
@@ -97,7 +95,6 @@ bool epc_wss_may_accept(void *wss, const struct epc_addr *peer)
             return false;
         }
     }
-    w->accepting = peer; /* valid until lws has taken the socket over, within this call's caller */
     return true;
 }
 

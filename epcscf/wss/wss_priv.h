@@ -4,21 +4,25 @@
 
 #include "wss/wss.h"
 
-#include <libwebsockets.h>
-#include <openssl/ssl.h>
+#include "wss/fifo.h"
+#include "wss/tls.h"
 
 enum epc_flow_state {
     EPC_FLOW_HANDSHAKE, /* TLS and HTTP */
     EPC_FLOW_OPEN,
     EPC_FLOW_CLOSING,   /* we close: the queue drains, then the close frame, then the peer's answer */
-    EPC_FLOW_GONE,      /* lws has let go of the socket */
+    EPC_FLOW_GONE,      /* the socket is closed */
 };
 
-struct epc_out { /* one message that waits for the peer to read */
-    struct epc_out *next;
-    size_t n;
-    bool binary;
-    unsigned char data[]; /* LWS_PRE octets of headroom, then the message */
+enum { /* RFC 6455 7.4.1 */
+    EPC_WS_NORMAL = 1000,
+    EPC_WS_GOING_AWAY = 1001,
+    EPC_WS_PROTOCOL_ERROR = 1002,
+    EPC_WS_BAD_DATA = 1007,
+    EPC_WS_POLICY = 1008,
+    EPC_WS_TOO_BIG = 1009,
+    EPC_WS_INTERNAL = 1011,
+    EPC_WS_TRY_AGAIN = 1013,
 };
 
 /* So many a second, and a burst; in thousandths. Zeroed: full. */
@@ -51,34 +55,42 @@ struct epc_flow {
     struct epc_hnode node; /* by id, while OPEN or CLOSING */
     struct epc_flow *next, **prev; /* all of the listener's, in any state */
     struct epc_wss *w;
-    struct lws *wsi;
     uint64_t id;
     struct epc_addr peer;
     struct epc_source *source;
     const struct epc_cfg_origin *origin;
     enum epc_flow_state state;
-    bool opened;       /* the handler has been told */
     enum epc_flow_end why;
+    bool opened;        /* the handler has been told */
     bool why_set;
+    bool over_rate;     /* its handshake will be refused */
+    bool registered;
+    bool awaiting_pong; /* nothing came since the last ping */
+    bool dying;         /* aborted: the socket closes at the end of the turn */
+    bool hang_up;       /* when all is sent, the connection ends */
+    bool said_bye;      /* the TLS alert that ends it is on its way */
+    bool deaf;          /* nothing that still comes is of interest */
+    bool linger;        /* and the peer is the one who closes then */
+    bool fragments;     /* of a message have come, the last has not */
+    bool fragments_binary;
 
     struct epc_far far;
     bool is_far;       /* has no socket here */
     bool told_moved, told_gone;
+    uint16_t close_code; /* far: still to be told */
     struct epc_hnode socket_node; /* far: in by_socket */
 
     struct epc_timer timer; /* handshake, then registration, then end of the closing */
     struct epc_timer ping_timer;
-    bool over_rate; /* its handshake will be refused */
-    bool registered, ping_due, heard; /* heard: something came since the last ping */
-    bool awaiting_pong;
 
-    struct epc_out *queue, **queue_tail;
-    size_t queued_octets;
-    uint16_t close_code;
-    char close_reason[124];
-
-    char *rx; /* fragments of a message so far */
-    size_t rx_n, rx_cap;
+    struct epc_watch watch;
+    struct epc_flow *next_dirty, **prev_dirty;
+    struct epc_tls tls;
+    struct epc_fifo sealed; /* records that wait for the socket */
+    struct epc_fifo out;    /* plain text that waits to be sealed: HTTP, then frames */
+    struct epc_fifo wire;   /* the beginning of a record */
+    struct epc_fifo in;     /* the beginning of a request or frame */
+    struct epc_fifo message; /* fragments so far */
 };
 
 struct epc_wss {
@@ -86,42 +98,53 @@ struct epc_wss {
     const struct epc_cfg_wss *cfg;
     struct epc_wss_handler h;
     void *arg;
-    struct lws_vhost *vhost;
-    bool tls_ready;
-    SSL_CTX *tls; /* the vhost's */
+    struct epc_tls_shard tls;
     struct epc_hash by_id, by_socket, sources;
     struct epc_flow *flows;
     unsigned n_flows;         /* with a socket, in any state */
     unsigned n_far;           /* without */
     uint64_t next_id;
-    const struct epc_addr *accepting; /* the peer whose socket lws is taking over */
-    unsigned char *scratch;   /* outgoing message with headroom */
-    size_t scratch_cap;
+    struct epc_flow *dirty; /* what they have is sent at the end of the turn */
+    struct epc_turn_end turn_end;
+    unsigned char *rx, *tx;   /* what has been read, what is about to be written; of the turn */
     bool destroying;
     struct epc_timer linger;
 };
 
-/* handshake.c: 0 go on, -1 answered with an error and to be closed */
-int epc_wss_check_upgrade(struct epc_flow *f);
-int epc_wss_plain_http(struct epc_flow *f);
+enum {
+    EPC_RX_OCTETS = 65536, /* read(2) at once; a record fits several times */
+    EPC_TX_OCTETS = 65536, /* send(2) at once, roughly */
+};
 
-/* receive.c: lws's vocabulary: 0 go on, -1 close */
-int epc_flow_receive(struct epc_flow *f, const char *p, size_t n);
+/* http.c: a request, or the beginning of one; returns how much of it was used, 0 to wait for the rest */
+size_t epc_wss_request(struct epc_flow *f, const char *p, size_t n);
+
+/* frame.c: plain text from the peer, which is unmasked where it lies */
+void epc_flow_input(struct epc_flow *f, unsigned char *p, size_t n);
+enum epc_err epc_frame_add(struct epc_flow *f, unsigned first, const void *p, size_t n) EPC_MUST_CHECK;
+
+/* conn.c: the socket */
+enum epc_err epc_conn_open(struct epc_flow *f, int fd) EPC_MUST_CHECK;
+void epc_conn_send_soon(struct epc_flow *f); /* what is in `out` and `sealed`, at the end of the turn */
+void epc_conn_send_now(struct epc_flow *f);
+void epc_conn_close(struct epc_flow *f);     /* the socket and what belongs to it, at once */
+bool epc_conn_room(struct epc_wss *w);       /* the buffers of the turn; false: out of memory */
 
 /* flow.c */
-int epc_flow_writable(struct epc_flow *f);
 void epc_flow_abort(struct epc_flow *f, enum epc_flow_end why); /* no close frame; from any place */
 void epc_flow_begin_life(struct epc_flow *f);                   /* timers of an open flow */
 void epc_flow_heard(struct epc_flow *f);
-/* For a callback of lws on this flow: set the close frame; the caller returns -1 to lws. */
-void epc_flow_fail(struct epc_flow *f, uint16_t code, const char *reason);
+void epc_flow_fail(struct epc_flow *f, uint16_t code, const char *reason); /* and hear no more */
+void epc_flow_peer_closes(struct epc_flow *f, const unsigned char *p, size_t n); /* its close frame */
+void epc_flow_refuse(struct epc_flow *f); /* the handshake, with what is in `out` */
 void epc_flow_end_because(struct epc_flow *f, enum epc_flow_end why); /* the first reason stays */
-void epc_flow_drop_buffers(struct epc_flow *f);
 
 /* wss.c */
 void epc_flow_link(struct epc_flow *f);
 void epc_flow_unlink(struct epc_flow *f);
 void epc_flow_open(struct epc_flow *f); /* id, table, `opened` */
+void epc_flow_established(struct epc_flow *f);
+void epc_flow_gone(struct epc_flow *f); /* its socket is to close; `closed` follows */
 void epc_wss_finish_destroy(struct epc_wss *w); /* when nothing is left of a listener that ends */
 
 /* handover.c: the socket's end */
@@ -129,7 +152,7 @@ static inline bool epc_flow_is_away(const struct epc_flow *f)
 {
     return f->far.sh && !f->is_far;
 }
-int epc_flow_relay(struct epc_flow *f, const char *p, size_t n); /* lws's vocabulary */
+void epc_flow_relay(struct epc_flow *f, const char *p, size_t n);
 void epc_flow_tell_moved(void *flow);
 /* The socket is gone. False: the other shard could not be told yet, ask again. */
 bool epc_flow_tell_gone(struct epc_flow *f);
@@ -140,16 +163,12 @@ void epc_far_shutdown(struct epc_flow *f);
 bool epc_socket_eq(const struct epc_hnode *node, const void *key);
 
 /* limits.c */
-bool epc_wss_may_accept(void *wss, const struct epc_addr *peer);
+bool epc_wss_may_accept(struct epc_wss *w, const struct epc_addr *peer);
 enum epc_err epc_wss_count_source(struct epc_flow *f) EPC_MUST_CHECK;
 void epc_wss_uncount_source(struct epc_flow *f);
 void epc_wss_free_sources(struct epc_wss *w);
 bool epc_wss_over_limit(const struct epc_flow *f);
 bool epc_source_eq(const struct epc_hnode *node, const void *key);
-
-/* tls.c */
-enum epc_err epc_wss_check_certificate(const struct epc_cfg_wss *cfg) EPC_MUST_CHECK;
-enum epc_err epc_wss_setup_tls(SSL_CTX *ctx, const struct epc_cfg_wss *cfg) EPC_MUST_CHECK;
 
 /* utf8.c */
 bool epc_utf8_valid(const char *p, size_t n);

@@ -45,7 +45,7 @@ static void handshakes_and_refusals(void **state)
 {
     (void)state;
     struct server s;
-    char long_list[400];
+    char long_list[600];
     int64_t before = epc_counter_read(EPC_C_WSS_REFUSED_ORIGIN);
     server_defaults(&s);
     server_start(&s, 3);
