@@ -2,10 +2,12 @@
 #include "ws_client.h"
 #include "ws_server.h"
 
+#include <openssl/err.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -430,6 +432,116 @@ static void messages_both_ways(void **state)
     free(buf);
 }
 
+/* Every suite of TLS 1.3, and TLS 1.2; a record of each size that a boundary may fall into; new keys on the way
+ * (RFC 8446 4.6.3). */
+static void echo_all_sizes(struct ws *c)
+{
+    static const size_t sizes[] = {5, 125, 126, 127, 4000, 16373, 16374, 16375, 16384, 16385, 40000, 65536};
+    char *big = malloc(65536), *buf = malloc(70000);
+    size_t n;
+    for (size_t i = 0; i < EPC_ARRAY_LEN(sizes); i++) {
+        for (size_t k = 0; k < sizes[i]; k++)
+            big[k] = (char)('a' + k % 23);
+        memcpy(big, "echo", 4);
+        assert_true(ws_frame(c, WS_FIN | WS_TEXT, big, sizes[i]));
+        assert_int_equal(ws_read(c, buf, 70000, &n), WS_FIN | WS_TEXT);
+        assert_int_equal(n, sizes[i] - 4);
+        assert_memory_equal(buf, big + 4, n);
+    }
+    free(big);
+    free(buf);
+}
+
+static void every_cipher_and_new_keys(void **state)
+{
+    (void)state;
+    static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                         "TLS_CHACHA20_POLY1305_SHA256", NULL};
+    struct server s;
+    server_defaults(&s);
+    server_start(&s, 0);
+    for (size_t i = 0; i < EPC_ARRAY_LEN(suites); i++) {
+        struct ws c;
+        ws_suites = suites[i];
+        assert_int_equal(ws_dial(&c, s.port, suites[i] ? TLS1_3_VERSION : TLS1_2_VERSION, NULL), 0);
+        ws_suites = NULL;
+        assert_int_equal(ws_handshake(&c, "/sip", ORIGIN, "sip"), 101);
+        if (suites[i])
+            assert_string_equal(SSL_get_cipher_name(c.ssl), suites[i]);
+        echo_all_sizes(&c);
+        for (int k = 0; suites[i] && k < 3; k++) {
+            assert_int_equal(SSL_key_update(c.ssl, k == 1 ? SSL_KEY_UPDATE_NOT_REQUESTED : SSL_KEY_UPDATE_REQUESTED), 1);
+            echo_all_sizes(&c);
+        }
+        ws_hang_up(&c);
+    }
+    server_stop(&s);
+}
+
+/* What is no record of this connection ends it with an alert. */
+static void broken_records_end_the_flow(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *octets;
+        size_t n;
+        int alert;
+    } bad[] = {
+        {"\x17\x03\x03\x00\x20" "12345678901234567890123456789012", 37, SSL_AD_BAD_RECORD_MAC},
+        {"\x17\x03\x03\x00\x10" "1234567890123456", 21, SSL_AD_BAD_RECORD_MAC},
+        {"\x17\x03\x03\x41\x01", 5, SSL_AD_RECORD_OVERFLOW},
+        {"\x16\x03\x03\x00\x01\x00", 6, SSL_AD_UNEXPECTED_MESSAGE},
+        {"GET /sip HTTP/1.1\r\n", 19, SSL_AD_UNEXPECTED_MESSAGE},
+    };
+    struct server s;
+    server_defaults(&s);
+    server_start(&s, 0);
+    for (int i = 0; i < (int)EPC_ARRAY_LEN(bad); i++) {
+        struct ws c;
+        char buf[64];
+        connect_ok(&c, &s);
+        assert_int_equal(write(c.fd, bad[i].octets, bad[i].n), bad[i].n);
+        assert_true(SSL_read(c.ssl, buf, sizeof buf) <= 0);
+        assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_AD_REASON_OFFSET + bad[i].alert);
+        ERR_clear_error();
+        ws_hang_up(&c);
+        assert_true(server_wait(&s, &s.closed, i + 1));
+        assert_int_equal(s.why, EPC_FLOW_PEER_CLOSED);
+    }
+    assert_int_equal(s.messages, 0);
+    server_stop(&s);
+}
+
+/* Records and frames in pieces of every size: nothing is lost at a border. */
+static void octet_by_octet(void **state)
+{
+    (void)state;
+    struct server s;
+    struct ws c;
+    char buf[256];
+    size_t n;
+    server_defaults(&s);
+    server_start(&s, 0);
+    assert_int_equal(ws_dial(&c, s.port, 0, NULL), 0);
+    static const char request[] = "GET /sip?x=y HTTP/1.1\r\nhost: x\r\norigin: " ORIGIN "\r\nupgrade:websocket\r\n"
+                                  "connection: upgrade\r\nsec-websocket-version: 13\r\n"
+                                  "sec-websocket-protocol: xmpp\r\nsec-websocket-protocol: sip\r\n"
+                                  "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (size_t i = 0; i < sizeof request - 1; i++)
+        assert_true(ws_write(&c, request + i, 1));
+    assert_int_equal(ws_request(&c, "\r\n", buf, sizeof buf), 101);
+    static const unsigned char frame[] = {0x81, 0x88, 0, 0, 0, 0, 'e', 'c', 'h', 'o', 'w', 'o', 'r', 'd',
+                                          0x81, 0x85, 0, 0, 0, 0, 'e', 'c', 'h', 'o', '!'};
+    for (size_t i = 0; i < sizeof frame; i++)
+        assert_true(ws_write(&c, frame + i, 1));
+    assert_int_equal(ws_read(&c, buf, sizeof buf, &n), WS_FIN | WS_TEXT);
+    assert_string_equal(buf, "word");
+    assert_int_equal(ws_read(&c, buf, sizeof buf, &n), WS_FIN | WS_TEXT);
+    assert_string_equal(buf, "!");
+    ws_hang_up(&c);
+    server_stop(&s);
+}
+
 static void too_big_is_1009(void **state)
 {
     (void)state;
@@ -468,11 +580,28 @@ static void wrong_frames_end_the_flow(void **state)
     assert_true(ws_frame(&c, WS_FIN | WS_TEXT, "\xff\xfe", 2)); /* text that is not UTF-8 */
     assert_int_equal(ws_read_close(&c), 1007);
     ws_hang_up(&c);
-    connect_ok(&c, &s);
-    assert_true(ws_frame(&c, WS_FIN | 3, "x", 1)); /* reserved opcode */
-    (void)ws_read_close(&c);
-    ws_hang_up(&c);
-    assert_true(server_wait(&s, &s.closed, 2));
+    static const struct {
+        const char *octets;
+        size_t n;
+    } bad[] = {
+        {"\x83\x80" "mask", 6},         /* reserved opcode */
+        {"\x8b\x80" "mask", 6},         /* reserved control opcode */
+        {"\xc1\x80" "mask", 6},         /* reserved bit */
+        {"\x81\x01" "x", 3},            /* not masked */
+        {"\x80\x80" "mask", 6},         /* nothing to continue */
+        {"\x01\x80" "mask\x81\x80" "mask", 12}, /* a message begins in another */
+        {"\x09\x80" "mask", 6},         /* a ping in fragments */
+        {"\x89\xfe\x00\x80" "mask", 8}, /* a long ping */
+        {"\x88\x81" "\0\0\0\0" "x", 7}, /* half a close code */
+        {"\x88\x82" "\0\0\0\0" "\x03\xed", 8}, /* a code that never goes over the wire */
+    };
+    for (int i = 0; i < (int)EPC_ARRAY_LEN(bad); i++) {
+        connect_ok(&c, &s);
+        assert_true(ws_write(&c, bad[i].octets, bad[i].n));
+        assert_int_equal(ws_read_close(&c), 1002);
+        ws_hang_up(&c);
+        assert_true(server_wait(&s, &s.closed, 2 + i));
+    }
     assert_int_equal(s.messages, 0);
     server_stop(&s);
 }
@@ -699,6 +828,9 @@ int main(void)
         cmocka_unit_test(bad_certificate_is_an_error),
         cmocka_unit_test(new_certificate_without_a_break),
         cmocka_unit_test(messages_both_ways),
+        cmocka_unit_test(every_cipher_and_new_keys),
+        cmocka_unit_test(broken_records_end_the_flow),
+        cmocka_unit_test(octet_by_octet),
         cmocka_unit_test(too_big_is_1009),
         cmocka_unit_test(wrong_frames_end_the_flow),
         cmocka_unit_test(peer_closes),

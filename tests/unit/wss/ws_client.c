@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *ws_suites;
+
 static int on_session(SSL *ssl, SSL_SESSION *s)
 {
     struct ws *c = SSL_get_app_data(ssl);
@@ -24,6 +26,8 @@ int ws_dial(struct ws *c, uint16_t port, int max_version, SSL_SESSION *resume)
     SSL_CTX_sess_set_new_cb(c->ctx, on_session);
     if (max_version)
         SSL_CTX_set_max_proto_version(c->ctx, max_version);
+    if (ws_suites)
+        SSL_CTX_set_ciphersuites(c->ctx, ws_suites);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
     setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);

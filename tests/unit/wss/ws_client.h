@@ -14,6 +14,7 @@ struct ws {
 };
 enum { WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10, WS_FIN = 0x80 };
 
+extern const char *ws_suites; /* of TLS 1.3, for the next dial; NULL: any */
 /* 0 when connected; -1 when TLS fails. max_version 0: any. */
 int ws_dial(struct ws *c, uint16_t port, int max_version, SSL_SESSION *resume);
 void ws_hang_up(struct ws *c);
