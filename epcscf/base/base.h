@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #define EPC_MUST_CHECK __attribute__((warn_unused_result))
@@ -61,12 +63,34 @@ struct epc_str {
 /** printf("%.*s", EPC_STR_ARG(s)) */
 #define EPC_STR_ARG(s) (int)(s).n, ((s).p ? (s).p : "")
 
-struct epc_str epc_str_c(const char *cstr); /**< borrowed; NULL gives the empty slice */
-bool epc_str_eq(struct epc_str a, struct epc_str b);
-bool epc_str_ieq(struct epc_str a, struct epc_str b); /**< ASCII case-insensitive */
-bool epc_str_eqc(struct epc_str a, const char *cstr);
-bool epc_str_ieqc(struct epc_str a, const char *cstr);
-bool epc_str_starts(struct epc_str s, const char *prefix);
+/* Inline, so that the length of a literal is no work. */
+/** Borrowed; NULL gives the empty slice. */
+static inline struct epc_str epc_str_c(const char *cstr)
+{
+    return (struct epc_str){cstr, cstr ? strlen(cstr) : 0};
+}
+static inline bool epc_str_eq(struct epc_str a, struct epc_str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+/** ASCII case-insensitive. */
+static inline bool epc_str_ieq(struct epc_str a, struct epc_str b)
+{
+    return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+}
+static inline bool epc_str_eqc(struct epc_str a, const char *cstr)
+{
+    return epc_str_eq(a, epc_str_c(cstr));
+}
+static inline bool epc_str_ieqc(struct epc_str a, const char *cstr)
+{
+    return epc_str_ieq(a, epc_str_c(cstr));
+}
+static inline bool epc_str_starts(struct epc_str s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
+}
 struct epc_str epc_str_trim(struct epc_str s); /**< blanks, tabs, CR and LF off both ends */
 /** Cut @p s at the first @p sep: returns the part before, @p s keeps the part after (empty slice
  *  with p == NULL when there was no separator). */

@@ -56,23 +56,69 @@ void epc_buf_addstr(struct epc_buf *b, struct epc_str s)
     epc_buf_add(b, s.p, s.n);
 }
 
-void epc_buf_printf(struct epc_buf *b, const char *fmt, ...)
+/* The conversions that nearly all of our formats are made of. False: there is another one, or flags. */
+static bool put_simple(struct epc_buf *b, const char *fmt, va_list ap)
 {
-    va_list ap, again;
-    if (b->failed)
-        return;
+    for (const char *p = fmt; *p;) {
+        const char *plain = p;
+        while (*p && *p != '%')
+            p++;
+        epc_buf_add(b, plain, (size_t)(p - plain));
+        if (!*p)
+            break;
+        if (p[1] == 's') {
+            epc_buf_adds(b, va_arg(ap, const char *));
+            p += 2;
+        } else if (p[1] == 'u') {
+            epc_buf_addu(b, va_arg(ap, unsigned));
+            p += 2;
+        } else if (p[1] == 'l' && p[2] == 'u') {
+            epc_buf_addu(b, va_arg(ap, unsigned long));
+            p += 3;
+        } else if (p[1] == '.' && p[2] == '*' && p[3] == 's') {
+            int most = va_arg(ap, int);
+            const char *text = va_arg(ap, const char *);
+            epc_buf_add(b, text, strnlen(text, most > 0 ? (size_t)most : 0));
+            p += 4;
+        } else
+            return false;
+    }
+    return true;
+}
+
+static void put_formatted(struct epc_buf *b, const char *fmt, va_list ap)
+{
+    va_list again;
     size_t room = b->p ? b->cap - b->n : 0;
-    va_start(ap, fmt);
     va_copy(again, ap);
     int n = vsnprintf(room ? b->p + b->n : NULL, room, fmt, ap);
-    va_end(ap);
     if (n < 0)
         b->failed = true;
     else if ((size_t)n < room || (reserve(b, (size_t)n) && vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again) == n))
         b->n += (size_t)n;
-    if (b->failed && b->p)
-        b->p[b->n] = 0; /* what did not fit is not there */
     va_end(again);
+}
+
+void epc_buf_printf(struct epc_buf *b, const char *fmt, ...)
+{
+    va_list ap, again;
+    size_t before = b->n;
+    if (b->failed)
+        return;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    if (!put_simple(b, fmt, ap)) {
+        b->n = before;
+        if (!b->failed)
+            put_formatted(b, fmt, again);
+    }
+    va_end(again);
+    va_end(ap);
+    if (b->failed) {
+        b->n = before;
+        if (b->p)
+            b->p[b->n] = 0; /* what did not fit is not there */
+    }
 }
 
 void epc_buf_free(struct epc_buf *b)

@@ -4,37 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-struct epc_str epc_str_c(const char *cstr)
-{
-    return (struct epc_str){cstr, cstr ? strlen(cstr) : 0};
-}
-
-bool epc_str_eq(struct epc_str a, struct epc_str b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool epc_str_ieq(struct epc_str a, struct epc_str b)
-{
-    return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
-}
-
-bool epc_str_eqc(struct epc_str a, const char *cstr)
-{
-    return epc_str_eq(a, epc_str_c(cstr));
-}
-
-bool epc_str_ieqc(struct epc_str a, const char *cstr)
-{
-    return epc_str_ieq(a, epc_str_c(cstr));
-}
-
-bool epc_str_starts(struct epc_str s, const char *prefix)
-{
-    size_t n = strlen(prefix);
-    return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { MAX_FB = 16, N_PT = 128 };
+enum { MAX_FB = 16, N_PT = 128, FIRST_DYNAMIC_PT = 35 };
 
 struct epc_str sdp_word(struct epc_str *s)
 {
@@ -73,7 +73,7 @@ static const struct {
 
 static void codec_static(struct epc_sdp_codec *c)
 {
-    for (size_t i = 0; i < EPC_ARRAY_LEN(static_types); i++) {
+    for (size_t i = 0; c->pt < FIRST_DYNAMIC_PT && i < EPC_ARRAY_LEN(static_types); i++) {
         if (static_types[i].pt != c->pt)
             continue;
         c->name = epc_str_c(static_types[i].name);

@@ -48,9 +48,11 @@ static bool text_is_clean(struct epc_str t)
 {
     for (size_t i = 0; i < t.n; i++) {
         unsigned char c = (unsigned char)t.p[i];
+        if (c >= 0x20 && c != 0x7f)
+            continue;
         if (c == '\r' && (i + 1 == t.n || t.p[i + 1] == '\n'))
             continue;
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+        if (c != '\n' && c != '\t')
             return false;
     }
     return true;
