@@ -85,6 +85,7 @@ FIGURES = [
     Figure("latency_p50", "REGISTER at that rate, p50", "ms", False, digits=2, chart=False),
     Figure("latency_p99", "REGISTER at that rate, p99", "ms", False, digits=2, chart=False),
     Figure("latency_p999", "REGISTER at that rate, p99.9", "ms", False, digits=2, chart=False),
+    Figure("overload_capacity", "overload: capacity before, closed loop", "per second", chart=False),
     Figure("overload_offered", "overload: sent", "% of capacity", digits=0, chart=False),
     Figure("overload_served", "overload: served", "% of capacity", wanted=[Value(95)], digits=1),
     Figure("overload_refused", "overload: refused with 503", "% of what was sent", False, digits=1, chart=False),

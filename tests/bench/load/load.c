@@ -14,6 +14,11 @@ uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+bool work_registers(enum work work)
+{
+    return work == WORK_REGISTER || work == WORK_AFTER;
+}
+
 /* ---- what each does ------------------------------------------------------------------------------------ */
 
 static void start_connection(struct load *l, struct user *u)
@@ -31,6 +36,7 @@ static void start(struct load *l, struct user *u, enum work work)
     l->started++;
     switch (work) {
     case WORK_REGISTER:
+    case WORK_AFTER:
         user_register(l, u);
         break;
     case WORK_CALL:
@@ -64,6 +70,7 @@ static bool usable(const struct load *l, const struct user *u, enum work work)
         return false;
     switch (work) {
     case WORK_REGISTER:
+    case WORK_AFTER:
         return open && registers(l, u);
     case WORK_DIALOG:
     case WORK_HANGUP:
@@ -94,11 +101,13 @@ static struct user *next_user(struct load *l, enum work work)
 /* ---- who is next ----------------------------------------------------------------------------------------- */
 
 /* Of a mix: those inside calls and the emergency calls come at even distances among the REGISTERs, not at once. */
-static enum work choose(const struct load *l)
+static enum work choose(const struct load *l, double rate)
 {
     if (l->work != WORK_MIX)
         return l->work;
-    double due = (double)(l->due_ns - l->began_ns) / 1e9, step = 1 / l->rate;
+    if (l->due_ns >= l->after_ns)
+        return WORK_AFTER;
+    double due = (double)(l->due_ns - l->began_ns) / 1e9, step = 1 / rate;
     if ((unsigned long)(due * l->dialogs) != (unsigned long)((due + step) * l->dialogs))
         return WORK_DIALOG;
     if ((unsigned long)(due * l->soses + 0.37) != (unsigned long)((due + step) * l->soses + 0.37))
@@ -110,9 +119,10 @@ static enum work choose(const struct load *l)
 static void feed_open(struct load *l, uint64_t now)
 {
     while (l->due_ns <= now && now < l->until_ns) {
-        enum work work = choose(l);
+        double rate = l->work == WORK_MIX && l->due_ns >= l->after_ns ? l->after_rate : l->rate;
+        enum work work = choose(l, rate);
         struct user *u = next_user(l, work);
-        l->due_ns += (uint64_t)(1e9 / l->rate);
+        l->due_ns += (uint64_t)(1e9 / rate);
         if (u)
             start(l, u, work);
         else

@@ -22,7 +22,8 @@ enum work {
     WORK_DIALOG,   /* INFO in a call that stays */
     WORK_HANGUP,   /* BYE of a call that stays */
     WORK_SOS,      /* an emergency call, as WORK_CALL */
-    WORK_MIX,      /* REGISTER, among them DIALOG and SOS */
+    WORK_MIX,      /* REGISTER, among them DIALOG and SOS; then AFTER */
+    WORK_AFTER,    /* REGISTER when the load of a mix has gone down again */
     N_WORK
 };
 
@@ -59,6 +60,8 @@ struct load {
     bool timed;              /* until `until_ns`; else `left` times */
     double rate;             /* open loop: so many a second; 0: closed */
     double dialogs, soses;   /* of WORK_MIX: so many a second */
+    double after_rate;       /* of WORK_MIX, from `after_ns` on */
+    uint64_t after_ns;
     uint64_t began_ns, until_ns, due_ns, patience_ns; /* patience: with a REGISTER */
     unsigned cursor[N_WORK], running, limit, left;
     bool exhausted[N_WORK];  /* no user can do it until another is free */
@@ -74,6 +77,8 @@ void load_run(struct load *l);
 /** One round of events. */
 void load_turn(struct load *l, int wait_ms);
 void load_init(struct load *l);
+/** Is it a REGISTER? */
+bool work_registers(enum work work);
 
 /** What @p u was doing has ended; @p latency_ns of its first answer. */
 void load_done(struct load *l, struct user *u, uint64_t latency_ns);

@@ -9,7 +9,8 @@
  *   hold N             calls that stay, until N stand
  *   hangup             all of them end
  *   dialog-rate SECONDS R                        INFO inside the calls that stand
- *   mix SECONDS R D E  open loop: R a second, of which D in standing calls, E emergency calls, the rest REGISTER
+ *   mix SECONDS R D E S2 R2   open loop: R a second, of which D in standing calls, E emergency calls, the rest
+ *                      REGISTER; at once after it, for S2 seconds, R2 REGISTERs a second ("after" in the answer)
  *   patience SECONDS   a REGISTER that is answered later has failed (10; anything else always has 10)
  *   fresh on|off, resume on|off, padding OCTETS, sdp FILE, close, quit */
 #include "load.h"
@@ -158,7 +159,9 @@ static bool run_command(struct load *l, const char *verb, const double *n)
     else if (strcmp(verb, "mix") == 0) {
         l->dialogs = n[2];
         l->soses = n[3];
-        for_a_time(l, WORK_MIX, n[0], n[1], true);
+        l->after_ns = now_ns() + (uint64_t)(n[0] * 1e9);
+        l->after_rate = n[5];
+        for_a_time(l, WORK_MIX, n[0] + n[4], n[1], true);
     } else if (strcmp(verb, "close") == 0)
         close_all(l);
     else
@@ -169,12 +172,12 @@ static bool run_command(struct load *l, const char *verb, const double *n)
 static bool command(struct load *l, char *line)
 {
     char verb[32] = "", word[192] = "";
-    double n[4] = {0};
+    double n[6] = {0};
     if (sscanf(line, "%31s %191s", verb, word) < 1)
         return true;
     if (strcmp(verb, "quit") == 0)
         return false;
-    sscanf(line, "%*s %lf %lf %lf %lf", &n[0], &n[1], &n[2], &n[3]);
+    sscanf(line, "%*s %lf %lf %lf %lf %lf %lf", &n[0], &n[1], &n[2], &n[3], &n[4], &n[5]);
     if (run_command(l, verb, n))
         return true;
     if (!set(l, verb, word))

@@ -76,7 +76,7 @@ void user_text(struct load *l, struct user *u, struct span m)
     if (status < 200 || !u->doing || !cseq.n)
         return;
     bool is_register = memmem(cseq.p, cseq.n, "REGISTER", 8) != NULL;
-    if (is_register != (u->doing == WORK_REGISTER) || (unsigned)strtoul(cseq.p, NULL, 10) != u->expected)
+    if (is_register != work_registers(u->doing) || (unsigned)strtoul(cseq.p, NULL, 10) != u->expected)
         return;
     if (!is_register)
         call_response(l, u, status, m);

@@ -7,7 +7,7 @@ than 100 ms."""
 from measures.idle import descriptor_limit
 from stage import attempt, check
 
-CALLS, DIALOGS_S, EMERGENCIES_S = 200, 20, 5
+CALLS, DIALOGS_S, EMERGENCIES_S, AFTER_S = 200, 20, 5, 6
 
 
 def measure(options, record):
@@ -28,11 +28,8 @@ def body_of(users, seconds):
         capacity = full["done"] / full["seconds"]
         patience = min(10, 0.9 * users / (2 * capacity))
         stage.load.do("patience", patience)
-        done = stage.cost("mix", seconds, 2 * capacity, DIALOGS_S, EMERGENCIES_S)
-        stage.load.do("patience", 10)
-        after = stage.cost("refresh-rate", 6, capacity / 2)
-        done["patience_s"] = patience
-        report(record, stage.kind, capacity, seconds, done, after)
+        done = stage.cost("mix", seconds, 2 * capacity, DIALOGS_S, EMERGENCIES_S, AFTER_S, capacity / 2)
+        report(record, stage.kind, capacity, seconds, patience, done)
     return body
 
 
@@ -40,23 +37,32 @@ def share(part, of):
     return 100 * part / of if of else 0.0
 
 
-def report(record, kind, capacity, seconds, done, after):
-    register = done.get("register", done)
-    offered = (done["started"] + done["lost"]) / seconds
-    record.add("overload_offered", kind, share(done["started"] / seconds, capacity), standin_share=done["standin_share"],
-               server_share=done["server_share"], patience_s=done["patience_s"])
-    record.add("overload_served", kind, share(done["done"] / done["seconds"], capacity),
-               **{k: register[k] for k in ("p50_us", "p99_us", "p999_us")})
-    record.add("overload_refused", kind, share(register["refused"], done["started"]))
-    record.add("overload_told", kind, share(register["retry_after"], register["refused"]) if register["refused"] else 0.0)
-    record.add("overload_failed", kind, share(register["failed"], done["started"]))
+def sent(part):
+    return part["done"] + part["failed"] + part["refused"]
+
+
+def latencies(part):
+    return {k: part[k] for k in ("p50_us", "p99_us", "p999_us")}
+
+
+def report(record, kind, capacity, seconds, patience, done):
+    register, after = done["register"], done["after"]
+    parts = {name: done[name] for name in ("register", "dialog", "sos") if name in done}
+    tried, served = sum(map(sent, parts.values())), sum(p["done"] for p in parts.values())
+    record.add("overload_capacity", kind, capacity)
+    record.add("overload_offered", kind, share(tried / seconds, capacity), standin_share=done["standin_share"],
+               server_share=done["server_share"], patience_s=patience)
+    record.add("overload_served", kind, share(served / seconds, capacity), **latencies(register))
+    record.add("overload_refused", kind, share(register["refused"], sent(register)))
+    if register["refused"]:
+        record.add("overload_told", kind, share(register["retry_after"], register["refused"]))
+    record.add("overload_failed", kind, share(register["failed"], sent(register)))
     for figure, name in (("overload_dialogs", "dialog"), ("overload_emergency", "sos")):
-        of = done.get(name)
-        if of:
-            record.add(figure, kind, share(of["done"], of["done"] + of["failed"] + of["refused"] + of["lost"]),
-                       **{k: of[k] for k in ("p50_us", "p99_us", "p999_us")})
-    record.add("overload_recovery", kind, after["last_bad_s"])
-    if done["started"] < 1.9 * capacity * seconds:
-        record.note(f"overload, {kind}: of {offered:.0f} requests a second due only {done['started'] / seconds:.0f} "
-                    f"could be sent ({done['lost'] / seconds:.0f} a second found every client waiting; stand-ins at "
-                    f"{100 * done['standin_share']:.0f} % of their core)")
+        if name in parts:
+            record.add(figure, kind, share(parts[name]["done"], sent(parts[name]) + parts[name]["lost"]),
+                       **latencies(parts[name]))
+    record.add("overload_recovery", kind, max(0.0, after["last_bad_s"] - seconds), **latencies(after))
+    if tried < 1.9 * capacity * seconds:
+        record.note(f"overload, {kind}: only {tried / seconds / capacity:.2f} times the capacity could be offered "
+                    f"({sum(p['lost'] for p in parts.values()) / seconds:.0f} requests a second found every client "
+                    f"waiting; stand-ins at {100 * done['standin_share']:.0f} % of their core)")
