@@ -1,5 +1,7 @@
 #include "gateway/rtpengine/ng.h"
 
+#include "gateway/rtpengine/bencode.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -56,7 +58,8 @@ enum epc_err ng_parse(struct epc_str data, struct epc_str *cookie, json_t **repl
     json_error_t error;
     if (!rest.p || head.n == 0 || head.n >= COOKIE_LEN)
         return EPC_EPROTO;
-    json_t *j = json_loadb(rest.p, rest.n, JSON_REJECT_DUPLICATES, &error);
+    json_t *j = epc_str_starts(rest, "{") ? json_loadb(rest.p, rest.n, JSON_REJECT_DUPLICATES, &error)
+                                          : epc_bencode_get(rest);
     if (!json_is_object(j)) {
         json_decref(j);
         return EPC_EPROTO;
@@ -121,40 +124,45 @@ static void on_wait_over(void *arg)
     epc_timer_start(r->ng->sh, &r->timer, r->wait_ms < left ? r->wait_ms : left, on_wait_over, r);
 }
 
+/* For people: as JSON. */
+static void trace(bool out, const struct ng_instance *i, const char *key, const json_t *message)
+{
+    char *text = epc_trace_on() ? json_dumps(message, JSON_COMPACT) : NULL;
+    if (text)
+        epc_trace(EPC_TRACE_IQ, out, i->name, key, text, strlen(text));
+    free(text);
+}
+
 enum epc_err ng_send(struct ng *ng, struct ng_instance *to, const json_t *command, const char *key,
                      ng_done_fn *done, void *arg)
 {
     struct ng_request *r = calloc(1, sizeof *r);
-    char *json = json_dumps(command, JSON_COMPACT);
-    if (!r || !json)
-        goto out;
+    struct epc_buf packet = {0};
+    if (!r)
+        return EPC_ENOMEM;
     r->ng = ng;
     r->to = to;
     r->done = done;
     r->arg = arg;
     snprintf(r->cookie, sizeof r->cookie, "%s_%llx", ng->prefix, (unsigned long long)ng->next_cookie++);
-    int n = asprintf(&r->packet, "%s %s", r->cookie, json);
-    if (n < 0) {
-        r->packet = NULL;
-        goto out;
+    epc_buf_printf(&packet, "%s ", r->cookie);
+    epc_bencode_put(&packet, command);
+    r->packet = epc_buf_take(&packet, &r->n);
+    if (!r->packet) {
+        free(r);
+        return EPC_ENOMEM;
     }
-    r->n = (size_t)n;
     r->key = key ? strdup(key) : NULL;
     r->wait_ms = FIRST_REPEAT_MS;
     r->deadline_ms = epc_now_ms() + ng->cfg->timeout_ms;
     epc_hash_add(&ng->requests, &r->node, epc_hash_bytes(r->cookie, strlen(r->cookie)));
     epc_count(EPC_C_GW_REQUESTS);
     if (key)
-        epc_trace(EPC_TRACE_IQ, true, to->name, key, json, strlen(json));
+        trace(true, to, key, command);
     transmit(r);
     epc_timer_start(ng->sh, &r->timer,
                     r->wait_ms < ng->cfg->timeout_ms ? r->wait_ms : ng->cfg->timeout_ms, on_wait_over, r);
-    free(json);
     return EPC_OK;
-out:
-    free(json);
-    free(r);
-    return EPC_ENOMEM;
 }
 
 /* ---- receiving --------------------------------------------------------------------------------- */
@@ -186,8 +194,7 @@ static void on_datagram(uv_udp_t *socket, ssize_t n, const uv_buf_t *buf, const 
         bool bad = !result || strcmp(result, "error") == 0;
         epc_count(bad ? EPC_C_GW_ERRORS : EPC_C_GW_REPLIES);
         if (r->key)
-            epc_trace(EPC_TRACE_IQ, false, i->name, r->key, cookie.p + cookie.n + 1,
-                      (size_t)n - cookie.n - 1);
+            trace(false, i, r->key, reply);
         set_up(i, true);
         request_end(r, EPC_OK, reply);
     }

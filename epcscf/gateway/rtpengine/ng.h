@@ -1,4 +1,5 @@
-/* rtpengine's NG control protocol: "<cookie> <JSON>" in a UDP datagram, the same cookie in the reply.
+/* rtpengine's NG control protocol: a cookie, a blank and a command in a UDP datagram, the same cookie in the
+ * reply. Commands go in bencode, and so do the replies; a reply in JSON is understood too.
  * A request is repeated with its cookie until the reply comes or the time is up; rtpengine answers a
  * repeated cookie from its cache. */
 #ifndef EPC_NG_H

@@ -1,4 +1,4 @@
-/* bench_gateway IP PORT: answers NG commands (JSON over UDP) as fast as it can, with a description of the
+/* bench_gateway IP PORT: answers NG commands (bencode over UDP) as fast as it can, with a description of the
  * streams that it is given. It holds nothing; it is there so that a call has a gateway that costs nothing.
  * On SIGTERM it prints how many commands of each kind it has met. */
 #include <arpa/inet.h>
@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/rtpengine/bencode.h"
 #include "sip_text.h"
 
 /* What rtpengine adds towards a WIC: ICE-lite credentials, a fingerprint, its only candidate. */
@@ -126,7 +127,8 @@ static json_t *answer(const json_t *cmd)
 /* NG: a cookie, a space, the command; the reply repeats the cookie. */
 static void serve(int fd)
 {
-    static char room[65536], reply[65536];
+    static char room[65536];
+    struct epc_buf reply = {0};
     struct sockaddr_in peer;
     socklen_t len = sizeof peer;
     ssize_t n = recvfrom(fd, room, sizeof room - 1, 0, (struct sockaddr *)&peer, &len);
@@ -134,10 +136,11 @@ static void serve(int fd)
     if (!body)
         return;
     size_t head = (size_t)(body - room) + 1;
-    json_t *cmd = json_loadb(room + head, (size_t)n - head, 0, NULL), *said = answer(cmd);
-    memcpy(reply, room, head);
-    size_t m = json_dumpb(said, reply + head, sizeof reply - head, JSON_COMPACT);
-    sendto(fd, reply, head + m, 0, (struct sockaddr *)&peer, len);
+    json_t *cmd = epc_bencode_get((struct epc_str){room + head, (size_t)n - head}), *said = answer(cmd);
+    epc_buf_add(&reply, room, head);
+    epc_bencode_put(&reply, said);
+    sendto(fd, reply.p, reply.n, 0, (struct sockaddr *)&peer, len);
+    epc_buf_free(&reply);
     json_decref(cmd);
     json_decref(said);
 }

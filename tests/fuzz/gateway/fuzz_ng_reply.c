@@ -1,5 +1,6 @@
 /* Datagrams from rtpengine: any octets give a cookie and an object or an error, and an object gives a
  * description with as many m-lines as asked for, or a cause. */
+#include "gateway/rtpengine/bencode.h"
 #include "gateway/rtpengine/rtpengine_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,6 +22,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         epc_sdp_free(local);
     }
     (void)rtp_unknown_call(reply);
+    struct epc_buf again = {0};
+    epc_bencode_put(&again, reply);
+    if (!again.failed) { /* what was read is what was written */
+        json_t *same = epc_bencode_get((struct epc_str){again.p, again.n});
+        if (cookie.p[cookie.n + 1] == 'd' && (!same || !json_equal(same, reply)))
+            __builtin_trap();
+        json_decref(same);
+    }
+    epc_buf_free(&again);
     json_decref(reply);
     return 0;
 }

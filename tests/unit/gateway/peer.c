@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "gateway/rtpengine/bencode.h"
 
 void peer_open(struct peer *p)
 {
@@ -102,7 +103,7 @@ static struct peer_request take(struct peer *p, int ms, bool stop_at_ping)
         assert_non_null(blank);
         assert_true((size_t)(blank - data) < sizeof r.cookie);
         memcpy(r.cookie, data, (size_t)(blank - data));
-        r.json = json_loads(blank + 1, JSON_REJECT_DUPLICATES, NULL);
+        r.json = epc_bencode_get((struct epc_str){blank + 1, (size_t)(data + n - blank - 1)});
         assert_non_null(r.json);
         if (answer_alone(p, &r)) {
             peer_request_free(&r);

@@ -178,7 +178,7 @@ static void several_share_the_calls(void **state)
             socklen_t n = sizeof from;
             ssize_t got;
             while ((got = recvfrom(p[k].fd, c, sizeof c, MSG_DONTWAIT, (struct sockaddr *)&from, &n)) > 0)
-                used[k] = used[k] || memmem(c, (size_t)got, "\"offer\"", 7);
+                used[k] = used[k] || memmem(c, (size_t)got, "7:command5:offer", 16);
         }
     }
     assert_true(used[0] && used[1]);
