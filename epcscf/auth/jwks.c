@@ -59,10 +59,10 @@ static EVP_PKEY *rsa_key(const json_t *jwk, const char **why)
     return pkey;
 }
 
-static EVP_PKEY *ec_key(const json_t *jwk, enum epc_jwt_alg alg, const char **why)
+static EVP_PKEY *ec_key(const json_t *jwk, struct epc_jwk *k, const char **why)
 {
     unsigned char x[COMPONENT_MAX_OCTETS], y[COMPONENT_MAX_OCTETS], point[1 + 2 * EC_MAX_OCTETS] = {4};
-    size_t n = alg == EPC_JWT_ES384 ? 48 : 32;
+    size_t n = k->alg == EPC_JWT_ES384 ? 48 : 32;
     if (octets(jwk, "x", x) != n || octets(jwk, "y", y) != n) {
         *why = "x or y is not as long as the curve's numbers";
         return NULL;
@@ -70,7 +70,7 @@ static EVP_PKEY *ec_key(const json_t *jwk, enum epc_jwt_alg alg, const char **wh
     memcpy(point + 1, x, n);
     memcpy(point + 1 + n, y, n);
     EVP_PKEY *pkey = NULL;
-    const char *group = alg == EPC_JWT_ES384 ? "secp384r1" : "prime256v1";
+    const char *group = k->alg == EPC_JWT_ES384 ? "secp384r1" : "prime256v1";
     OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
     if (bld && OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) == 1 &&
         OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * n) == 1)
@@ -83,6 +83,8 @@ static EVP_PKEY *ec_key(const json_t *jwk, enum epc_jwt_alg alg, const char **wh
         pkey = NULL;
     }
     EVP_PKEY_CTX_free(check);
+    if (k->alg == EPC_JWT_ES256)
+        memcpy(k->point, point, sizeof k->point);
     return pkey;
 }
 
@@ -150,7 +152,7 @@ static enum epc_err read_key(struct epc_jwk *out, const json_t *jwk, const char 
         return EPC_EPROTO;
     k.pkey = k.alg == EPC_JWT_RS256 || k.alg == EPC_JWT_PS256 ? rsa_key(jwk, why)
              : k.alg == EPC_JWT_EDDSA                         ? ed25519_key(jwk, why)
-                                                              : ec_key(jwk, k.alg, why);
+                                                              : ec_key(jwk, &k, why);
     if (!k.pkey)
         return EPC_EPROTO;
     k.kid = epc_str_dup(epc_str_c(kid));
@@ -239,13 +241,28 @@ void epc_jwks_clear(struct epc_jwks *ks)
 {
     for (size_t i = 0; i < ks->n; i++) {
         EVP_PKEY_free(ks->keys[i].pkey);
+        epc_p256_free(ks->keys[i].fast);
         free(ks->keys[i].kid);
     }
     free(ks->keys);
     *ks = (struct epc_jwks){0};
 }
 
-const struct epc_jwk *epc_jwks_find(const struct epc_jwks *ks, const char *kid)
+void epc_jwks_inherit(struct epc_jwks *ks, struct epc_jwks *old)
+{
+    for (size_t i = 0; i < ks->n; i++) {
+        for (size_t k = 0; k < old->n && !ks->keys[i].fast; k++) {
+            struct epc_jwk *from = &old->keys[k];
+            if (!from->fast || ks->keys[i].alg != EPC_JWT_ES256 ||
+                memcmp(ks->keys[i].point, from->point, sizeof from->point) != 0)
+                continue;
+            ks->keys[i].fast = from->fast;
+            from->fast = NULL;
+        }
+    }
+}
+
+struct epc_jwk *epc_jwks_find(const struct epc_jwks *ks, const char *kid)
 {
     for (size_t i = 0; i < ks->n; i++) {
         if (strcmp(ks->keys[i].kid, kid) == 0)

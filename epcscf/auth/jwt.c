@@ -8,35 +8,43 @@
 #include <string.h>
 #include <strings.h>
 
-static int sextet(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
+/* One more than the value; 0: no such digit. */
+static const unsigned char digits[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
+};
 
 enum epc_err epc_base64url_decode(struct epc_str in, unsigned char *out, size_t *n)
 {
-    uint32_t acc = 0;
-    unsigned bits = 0;
-    size_t len = 0;
-    for (size_t i = 0; i < in.n; i++) {
-        int v = sextet(in.p[i]);
-        if (v < 0)
+    const unsigned char *p = (const unsigned char *)in.p;
+    size_t rest = in.n % 4, len = 0;
+    for (size_t i = 0; i + 4 <= in.n; i += 4) {
+        unsigned a = digits[p[i]], b = digits[p[i + 1]], c = digits[p[i + 2]], d = digits[p[i + 3]];
+        if (!a || !b || !c || !d)
             return EPC_EPROTO;
-        acc = (acc << 6 | (uint32_t)v) & 0xffffff;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            out[len++] = (unsigned char)(acc >> bits);
-        }
+        uint32_t v = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+        out[len++] = (unsigned char)(v >> 16);
+        out[len++] = (unsigned char)(v >> 8);
+        out[len++] = (unsigned char)v;
     }
-    if (bits == 6 || (acc & ((1u << bits) - 1)) != 0)
-        return EPC_EPROTO;
+    if (rest) {
+        const unsigned char *t = p + in.n - rest;
+        unsigned a = digits[t[0]], b = rest > 1 ? digits[t[1]] : 0, c = rest > 2 ? digits[t[2]] : 1;
+        if (!a || !b || !c)
+            return EPC_EPROTO;
+        uint32_t v = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6;
+        if (v & (rest == 2 ? 0xffffu : 0xffu))
+            return EPC_EPROTO;
+        out[len++] = (unsigned char)(v >> 16);
+        if (rest == 3)
+            out[len++] = (unsigned char)(v >> 8);
+    }
     *n = len;
     return EPC_OK;
 }
@@ -143,7 +151,24 @@ static enum epc_err read_header(struct epc_jwt *t, const char **why)
     return EPC_OK;
 }
 
-enum epc_err epc_jwt_parse(struct epc_jwt *out, struct epc_str token, const char **why)
+void epc_jwt_header_clear(struct epc_jwt_header *h)
+{
+    free((char *)(uintptr_t)h->text.p);
+    json_decref(h->json);
+    *h = (struct epc_jwt_header){0};
+}
+
+void epc_jwt_header_keep(struct epc_jwt_header *h, const struct epc_jwt *t)
+{
+    char *text = epc_str_eq(h->text, t->header_text) ? NULL : epc_str_dup(t->header_text);
+    if (!text)
+        return;
+    epc_jwt_header_clear(h);
+    *h = (struct epc_jwt_header){{text, t->header_text.n}, json_incref(t->header)};
+}
+
+enum epc_err epc_jwt_parse(struct epc_jwt *out, struct epc_str token, const struct epc_jwt_header *known,
+                           const char **why)
 {
     struct epc_jwt t = {0};
     struct epc_str rest = token, header, claims;
@@ -159,7 +184,9 @@ enum epc_err epc_jwt_parse(struct epc_jwt *out, struct epc_str token, const char
         return EPC_EPROTO;
     }
     t.signing_input = (struct epc_str){token.p, header.n + 1 + claims.n};
-    t.header = decode_object(header, why);
+    t.header_text = header;
+    t.header = known && known->json && epc_str_eq(known->text, header) ? json_incref(known->json)
+                                                                       : decode_object(header, why);
     if (!t.header)
         goto out;
     t.claims = decode_object(claims, why);
@@ -228,6 +255,12 @@ bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key)
 {
     if (t->alg == EPC_JWT_ALG_NONE || t->alg != key->alg || t->signature_n == 0)
         return false;
+    if (key->fast) {
+        unsigned char digest[EPC_TOKEN_DIGEST_OCTETS];
+        unsigned n = 0;
+        return EVP_Digest(t->signing_input.p, t->signing_input.n, digest, &n, EVP_sha256(), NULL) == 1 &&
+               n == sizeof digest && epc_p256_verify(key->fast, digest, t->signature, t->signature_n);
+    }
     unsigned char *der = NULL;
     const unsigned char *sig = t->signature;
     size_t sig_n = t->signature_n;

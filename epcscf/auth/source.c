@@ -56,6 +56,7 @@ static void file_discard(void *arg)
 
 static void use_keys(struct epc_source *s, struct epc_jwks *keys)
 {
+    epc_jwks_inherit(keys, &s->keys);
     epc_jwks_clear(&s->keys);
     s->keys = *keys;
     s->generation++;
@@ -89,6 +90,58 @@ static void read_file(struct epc_source *s, bool always)
         return;
     *j = (struct file_job){.s = s, .file = s->is->jwks_file, .always = always, .stamp = s->stamp};
     if (epc_work_start(&s->work, s->a->sh, &file_work, j) != EPC_OK)
+        free(j);
+}
+
+/* ---- tables of keys: made by a thread of its own ------------------------------------------------------ */
+
+enum { USED_OFTEN = 64 }; /* what a table takes to make is saved again by some hundreds of signatures */
+
+struct table_job {
+    struct epc_source *s;
+    unsigned char point[EPC_P256_POINT];
+    struct epc_p256 *fast;
+};
+
+static void table_run(void *arg)
+{
+    struct table_job *j = arg;
+    j->fast = epc_p256_create(j->point);
+}
+
+static void table_done(void *arg)
+{
+    struct table_job *j = arg;
+    j->s->speeding = NULL;
+    for (size_t i = 0; j->fast && i < j->s->keys.n; i++) {
+        struct epc_jwk *k = &j->s->keys.keys[i];
+        if (k->fast || k->alg != EPC_JWT_ES256 || memcmp(k->point, j->point, sizeof j->point) != 0)
+            continue;
+        k->fast = j->fast;
+        j->fast = NULL;
+    }
+}
+
+static void table_discard(void *arg)
+{
+    struct table_job *j = arg;
+    epc_p256_free(j->fast);
+    free(j);
+}
+
+static const struct epc_work_fns table_work = {table_run, table_done, table_discard};
+
+void epc_source_used(struct epc_source *s, struct epc_jwk *key)
+{
+    if (key->alg != EPC_JWT_ES256 || ++key->uses < USED_OFTEN || s->speeding)
+        return;
+    struct table_job *j = calloc(1, sizeof *j);
+    if (!j)
+        return;
+    j->s = s;
+    memcpy(j->point, key->point, sizeof j->point);
+    key->uses = 0;
+    if (epc_work_start(&s->speeding, s->a->sh, &table_work, j) != EPC_OK)
         free(j);
 }
 
@@ -223,6 +276,8 @@ void epc_source_close(struct epc_source *s)
     if (!s->a)
         return;
     epc_work_cancel(s->work);
+    epc_work_cancel(s->speeding);
+    epc_jwt_header_clear(&s->header);
     epc_request_cancel(s->fetch);
     epc_endpoint_close(s->ep);
     epc_timer_stop(s->a->sh, &s->timer);

@@ -12,6 +12,7 @@ struct epc_auth_pending {
     struct epc_waiting *in;
     struct epc_auth *a;
     char *token; /* while it waits for keys; NULL while it waits for the issuer's word */
+    unsigned char digest[EPC_TOKEN_DIGEST_OCTETS]; /* of the whole token, header and signature included */
     uint64_t token_hash;
     const struct epc_cfg_origin *origin; /* of the configuration */
     epc_auth_done_fn *done;
@@ -113,19 +114,12 @@ static enum epc_err check_claims(const struct epc_auth *a, const struct epc_cfg_
     return err;
 }
 
-/* Of the whole token, header and signature included. */
-static void digest_of(struct epc_str token, unsigned char digest[EPC_TOKEN_DIGEST_OCTETS])
-{
-    SHA256((const unsigned char *)token.p, token.n, digest);
-}
-
 /* The same token as shortly before, and nothing has changed. A share of the identity, or NULL. */
-static struct epc_identity *known_token(struct epc_auth *a, struct epc_str token, const struct epc_cfg_origin *origin)
+static struct epc_identity *known_token(const struct epc_auth_pending *what)
 {
-    unsigned char digest[EPC_TOKEN_DIGEST_OCTETS];
+    struct epc_auth *a = what->a;
     uint64_t now_s = epc_wall_s();
-    digest_of(token, digest);
-    struct epc_identity *id = epc_proven_identity(&a->proven, origin, digest, now_s);
+    struct epc_identity *id = epc_proven_identity(&a->proven, what->origin, what->digest, now_s);
     if (!id || epc_revocations_cover(&a->revoked, id->impi, id->issued_at_s, now_s))
         return NULL;
     epc_count(EPC_C_AUTH_PROVEN);
@@ -153,29 +147,32 @@ static enum epc_err unknown_key(const struct epc_source *s, struct epc_verdict *
 }
 
 /* Algorithm, key, signature, in this order; then the claims. EPC_ENOENT: no such key (yet). */
-static enum epc_err check_signed(struct epc_auth *a, const struct epc_source *s, const struct epc_jwt *t,
-                                 struct epc_str token, const struct epc_cfg_origin *origin,
+static enum epc_err check_signed(const struct epc_auth_pending *what, struct epc_source *s, const struct epc_jwt *t,
                                  struct epc_identity **id, struct epc_verdict *v)
 {
-    unsigned char digest[EPC_TOKEN_DIGEST_OCTETS];
+    struct epc_auth *a = what->a;
     v->issuer = s->is;
     if (!alg_allowed(s->is, t->alg))
         return epc_verdict_invalid(v, "algorithm not allowed");
     if (!t->kid)
         return epc_verdict_invalid(v, "no kid in header");
-    const struct epc_jwk *key = epc_jwks_find(&s->keys, t->kid);
+    struct epc_jwk *key = epc_jwks_find(&s->keys, t->kid);
     if (!key)
         return EPC_ENOENT;
     if (key->alg != t->alg)
         return epc_verdict_invalid(v, "algorithm does not fit the key");
-    digest_of(token, digest);
-    if (epc_proven_has(&a->proven, s, digest))
+    if (epc_proven_has(&a->proven, s, what->digest)) {
         epc_count(EPC_C_AUTH_PROVEN);
-    else if (!epc_jwt_signature_ok(t, key))
-        return epc_verdict_invalid(v, "bad signature");
-    enum epc_err err = check_claims(a, s->is, t->claims, origin, id, v);
+    } else {
+        if (!epc_jwt_signature_ok(t, key))
+            return epc_verdict_invalid(v, "bad signature");
+        epc_jwt_header_keep(&s->header, t);
+        if (!key->fast)
+            epc_source_used(s, key);
+    }
+    enum epc_err err = check_claims(a, s->is, t->claims, what->origin, id, v);
     if (err == EPC_OK)
-        epc_proven_add(&a->proven, s, origin, digest, *id, epc_wall_s());
+        epc_proven_add(&a->proven, s, what->origin, what->digest, *id, epc_wall_s());
     return err;
 }
 
@@ -254,7 +251,7 @@ static enum epc_err judge_jwt(struct epc_auth_pending *what, const struct epc_jw
         return epc_verdict_invalid(v, "unknown issuer");
     if (!s->is->jwks_file && !s->is->jwks_url)
         return ask_issuer(what, (size_t)(s - a->sources), token, id, v, pending);
-    enum epc_err err = check_signed(a, s, t, token, what->origin, id, v);
+    enum epc_err err = check_signed(what, s, t, id, v);
     if (err != EPC_ENOENT)
         return err;
     if (!may_wait || !epc_source_look_for(s))
@@ -262,6 +259,16 @@ static enum epc_err judge_jwt(struct epc_auth_pending *what, const struct epc_jw
     if (s->waiting.n < EPC_WAITING_MAX)
         *pending = wait_in(&s->waiting, what, &token);
     return *pending ? EPC_EAGAIN : limited(v, EPC_ELIMIT);
+}
+
+static const struct epc_jwt_header *known_header(const struct epc_auth *a, struct epc_str token)
+{
+    struct epc_str header = epc_str_cut(&token, '.');
+    for (size_t i = 0; i < a->cfg->n_issuers; i++) {
+        if (a->sources[i].header.json && epc_str_eq(a->sources[i].header.text, header))
+            return &a->sources[i].header;
+    }
+    return NULL;
 }
 
 static enum epc_err judge(struct epc_auth_pending *what, struct epc_str token, bool may_wait,
@@ -272,7 +279,7 @@ static enum epc_err judge(struct epc_auth_pending *what, struct epc_str token, b
     const char *why = NULL;
     if (token.n > EPC_TOKEN_MAX_OCTETS)
         return epc_verdict_invalid(v, "token too long");
-    enum epc_err err = epc_jwt_parse(&t, token, &why);
+    enum epc_err err = epc_jwt_parse(&t, token, known_header(what->a, token), &why);
     if (err == EPC_OK) {
         err = judge_jwt(what, &t, token, may_wait, id, v, pending);
         epc_jwt_clear(&t);
@@ -299,7 +306,10 @@ struct epc_auth_pending *epc_auth_verify(struct epc_auth *a, struct epc_str toke
                                     .token_hash = epc_hash_bytes(token.p, token.n)};
     struct epc_auth_pending *pending = NULL;
     struct epc_verdict v = {0};
-    struct epc_identity *id = token.n <= EPC_TOKEN_MAX_OCTETS ? known_token(a, token, origin) : NULL;
+    bool too_long = token.n > EPC_TOKEN_MAX_OCTETS;
+    if (!too_long)
+        SHA256((const unsigned char *)token.p, token.n, what.digest);
+    struct epc_identity *id = too_long ? NULL : known_token(&what);
     enum epc_err err = id ? EPC_OK : judge(&what, token, true, &id, &v, &pending);
     if (!pending)
         answer(&what, err, id, &v);

@@ -31,6 +31,32 @@ static void several_keys(void **state)
     epc_jwks_clear(&ks);
 }
 
+/* What was made for a key stays with it when the set is read again, whatever it is called then. */
+static void tables_are_inherited(void **state)
+{
+    (void)state;
+    struct epc_jwks old, new;
+    char *again = token_maker_jwk(maker.ec, "renamed"), set[4096];
+    snprintf(set, sizeof set, "{\"keys\":[%s]}", again);
+    assert_int_equal(parse(&old, maker.jwks), EPC_OK);
+    assert_int_equal(parse(&new, set), EPC_OK);
+    struct epc_jwk *key = epc_jwks_find(&old, "ec1");
+    struct epc_p256 *made = key->fast = epc_p256_create(key->point);
+    assert_non_null(made);
+    epc_jwks_inherit(&new, &old);
+    assert_ptr_equal(new.keys[0].fast, made);
+    assert_null(key->fast);
+    epc_jwks_clear(&old);
+    assert_int_equal(parse(&old, maker.jwks), EPC_OK);
+    epc_jwks_find(&old, "rsa1")->fast = NULL;
+    epc_jwks_inherit(&old, &new);
+    assert_ptr_equal(epc_jwks_find(&old, "ec1")->fast, made);
+    assert_null(epc_jwks_find(&old, "rsa1")->fast);
+    epc_jwks_clear(&old);
+    epc_jwks_clear(&new);
+    free(again);
+}
+
 /* Each alone: no usable key. Beside a good one: left out. */
 static void unsound_keys(void **state)
 {
@@ -106,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(several_keys),
+        cmocka_unit_test(tables_are_inherited),
         cmocka_unit_test(unsound_keys),
         cmocka_unit_test(not_a_key_set),
         cmocka_unit_test(from_file),

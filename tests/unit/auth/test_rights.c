@@ -95,6 +95,28 @@ static void expect_a(const char *wwsf, const char *impi, const char *impu, int s
     epc_identity_free(r.id);
 }
 
+/* A key that is used often gets its table; what is good and what is not stays the same. */
+static void a_key_that_is_used_often(void **state)
+{
+    char body[1024], impi[64], impu[64];
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        snprintf(impi, sizeof impi, "u%d@ims.test", i);
+        snprintf(impu, sizeof impu, "\"sip:u%d@ims.test\"", i);
+        expect_a("own", impi, impu, 0, false, false);
+        if (i == 63)
+            fake_shard_run_one(); /* made on a thread of its own */
+    }
+    char *token = token_maker_es256(&maker, body_a(body, "own", "a@ims.test", "\"sip:a@ims.test\"")), *sig;
+    sig = strrchr(token, '.') + 1;
+    sig[10] = sig[10] == 'A' ? 'B' : 'A';
+    struct result r = {0};
+    assert_null(epc_auth_verify(auth, epc_str_c(token), NULL, done, &r));
+    assert_int_equal(r.cause.sip_status, 401);
+    assert_non_null(strstr(r.cause.reason, "bad signature"));
+    free(token);
+}
+
 static void a_pool_belongs_to_one_wwsf(void **state)
 {
     (void)state;
@@ -354,6 +376,7 @@ static void no_fault(void *arg, size_t pool, const char *key, const char *text)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_that_is_used_often),
         cmocka_unit_test(a_pool_belongs_to_one_wwsf),
         cmocka_unit_test(a_pool_may_be_shared),
         cmocka_unit_test(a_pool_has_its_origin),
