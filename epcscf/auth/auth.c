@@ -17,7 +17,9 @@ enum epc_err epc_auth_create(struct epc_auth **out, struct epc_shard *sh,
     if (err == EPC_OK)
         err = epc_proven_init(&a->proven);
     a->sources = calloc(cfg->n_issuers + 1, sizeof *a->sources);
-    if (!a->sources)
+    a->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    a->md_ctx = EVP_MD_CTX_new();
+    if (!a->sources || !a->sha256 || !a->md_ctx)
         err = EPC_ENOMEM;
     for (size_t i = 0; err == EPC_OK && i < cfg->n_issuers; i++) {
         uint64_t life_s = (uint64_t)cfg->issuers[i].max_lifetime_s + 2 * (uint64_t)cfg->issuers[i].skew_s;
@@ -44,6 +46,8 @@ void epc_auth_destroy(struct epc_auth *a)
     free(a->sources);
     epc_revocations_clear(&a->revoked);
     epc_proven_clear(&a->proven);
+    EVP_MD_CTX_free(a->md_ctx);
+    EVP_MD_free(a->sha256);
     free(a);
 }
 

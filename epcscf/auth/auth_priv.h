@@ -44,7 +44,9 @@ struct epc_p256;
  *  again and again, and off the shard's thread. NULL: out of memory, or no such key. Any thread, one at a time. */
 struct epc_p256 *epc_p256_create(const unsigned char point[EPC_P256_POINT]);
 void epc_p256_free(struct epc_p256 *v); /**< NULL-safe */
-/** @param signature r and s. @param digest SHA-256 of what was signed. */
+/** @param signature r and s */
+bool epc_p256_verify_text(struct epc_p256 *v, struct epc_str text, const unsigned char *signature, size_t n);
+/** The same with the SHA-256 of what was signed. */
 bool epc_p256_verify(struct epc_p256 *v, const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS],
                      const unsigned char *signature, size_t n);
 
@@ -225,6 +227,8 @@ struct epc_auth {
     struct epc_introspection introspection;
     struct epc_revocations revoked;
     struct epc_proven proven;
+    EVP_MD *sha256;             /**< fetched once: looking it up takes longer than a token's hash */
+    EVP_MD_CTX *md_ctx;
     uint64_t longest_token_s;   /**< no issuer's tokens live longer, skew included */
 };
 

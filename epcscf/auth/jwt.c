@@ -255,12 +255,8 @@ bool epc_jwt_signature_ok(const struct epc_jwt *t, const struct epc_jwk *key)
 {
     if (t->alg == EPC_JWT_ALG_NONE || t->alg != key->alg || t->signature_n == 0)
         return false;
-    if (key->fast) {
-        unsigned char digest[EPC_TOKEN_DIGEST_OCTETS];
-        unsigned n = 0;
-        return EVP_Digest(t->signing_input.p, t->signing_input.n, digest, &n, EVP_sha256(), NULL) == 1 &&
-               n == sizeof digest && epc_p256_verify(key->fast, digest, t->signature, t->signature_n);
-    }
+    if (key->fast)
+        return epc_p256_verify_text(key->fast, t->signing_input, t->signature, t->signature_n);
     unsigned char *der = NULL;
     const unsigned char *sig = t->signature;
     size_t sig_n = t->signature_n;

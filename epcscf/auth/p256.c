@@ -18,6 +18,8 @@ struct epc_p256 {
     EC_POINT *g, *k, *sum;
     BIGNUM *r, *s, *e, *w, *x;
     BN_CTX *ctx;
+    EVP_MD *sha256;
+    EVP_MD_CTX *md_ctx;
 };
 
 void epc_p256_free(struct epc_p256 *v)
@@ -35,6 +37,8 @@ void epc_p256_free(struct epc_p256 *v)
     BN_free(v->w);
     BN_free(v->x);
     BN_CTX_free(v->ctx);
+    EVP_MD_CTX_free(v->md_ctx);
+    EVP_MD_free(v->sha256);
     free(v);
 }
 
@@ -61,7 +65,9 @@ struct epc_p256 *epc_p256_create(const unsigned char point[EPC_P256_POINT])
     v->e = BN_new();
     v->w = BN_new();
     v->x = BN_new();
-    bool ok = v->ctx && v->r && v->s && v->e && v->w && v->x && make_table(v, point);
+    v->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    v->md_ctx = EVP_MD_CTX_new();
+    bool ok = v->sha256 && v->md_ctx && v->ctx && v->r && v->s && v->e && v->w && v->x && make_table(v, point);
     v->g = ok ? EC_POINT_new(v->curve) : NULL;
     v->k = v->g ? EC_POINT_new(v->key) : NULL;
     if (v->k)
@@ -95,4 +101,13 @@ bool epc_p256_verify(struct epc_p256 *v, const unsigned char digest[EPC_TOKEN_DI
         return false;
     return in_range(v->r, order) && in_range(v->s, order) && point_of(v, order) &&
            BN_nnmod(v->x, v->x, order, v->ctx) == 1 && BN_cmp(v->x, v->r) == 0;
+}
+
+bool epc_p256_verify_text(struct epc_p256 *v, struct epc_str text, const unsigned char *signature, size_t n)
+{
+    unsigned char digest[EPC_TOKEN_DIGEST_OCTETS];
+    unsigned digest_n = 0;
+    return EVP_DigestInit_ex2(v->md_ctx, v->sha256, NULL) == 1 && EVP_DigestUpdate(v->md_ctx, text.p, text.n) == 1 &&
+           EVP_DigestFinal_ex(v->md_ctx, digest, &digest_n) == 1 && digest_n == sizeof digest &&
+           epc_p256_verify(v, digest, signature, n);
 }

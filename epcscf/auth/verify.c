@@ -3,7 +3,6 @@
 #include "auth/auth_priv.h"
 
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +111,13 @@ static enum epc_err check_claims(const struct epc_auth *a, const struct epc_cfg_
         err = epc_verdict_invalid(v, "revoked");
     }
     return err;
+}
+
+static bool digest_of(struct epc_auth *a, struct epc_str token, unsigned char digest[EPC_TOKEN_DIGEST_OCTETS])
+{
+    unsigned n = 0;
+    return EVP_DigestInit_ex2(a->md_ctx, a->sha256, NULL) == 1 && EVP_DigestUpdate(a->md_ctx, token.p, token.n) == 1 &&
+           EVP_DigestFinal_ex(a->md_ctx, digest, &n) == 1 && n == EPC_TOKEN_DIGEST_OCTETS;
 }
 
 /* The same token as shortly before, and nothing has changed. A share of the identity, or NULL. */
@@ -306,10 +312,15 @@ struct epc_auth_pending *epc_auth_verify(struct epc_auth *a, struct epc_str toke
                                     .token_hash = epc_hash_bytes(token.p, token.n)};
     struct epc_auth_pending *pending = NULL;
     struct epc_verdict v = {0};
-    bool too_long = token.n > EPC_TOKEN_MAX_OCTETS;
-    if (!too_long)
-        SHA256((const unsigned char *)token.p, token.n, what.digest);
-    struct epc_identity *id = too_long ? NULL : known_token(&what);
+    struct epc_identity *id = NULL;
+    if (token.n <= EPC_TOKEN_MAX_OCTETS) {
+        if (!digest_of(a, token, what.digest)) {
+            epc_cause_set(&v.cause, 500, NULL, "Out Of Memory");
+            answer(&what, EPC_ENOMEM, NULL, &v);
+            return NULL;
+        }
+        id = known_token(&what);
+    }
     enum epc_err err = id ? EPC_OK : judge(&what, token, true, &id, &v, &pending);
     if (!pending)
         answer(&what, err, id, &v);

@@ -340,6 +340,8 @@ static bool clean_url(su_home_t *home, url_t *url)
 {
     const char *const *names = restricted_params;
     bool cut = false;
+    if (!url->url_params && !(url->url_user && strchr(url->url_user, ';')))
+        return false;
     /* The strings may be shared with a copy of the message: work on our own. */
     for (size_t i = 0; i < EPC_ARRAY_LEN(restricted_params); i++) {
         if (contains(url->url_params, names[i])) {

@@ -165,9 +165,58 @@ static void put(struct printed *out, const char *p, size_t n)
     out->n += n;
 }
 
+static void put_text(struct printed *out, const char *text)
+{
+    put(out, text, strlen(text));
+}
+
+static void put_number(struct printed *out, unsigned long v)
+{
+    char digits[20], *p = digits + sizeof digits;
+    do
+        *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    put(out, p, (size_t)(digits + sizeof digits - p));
+}
+
+static void put_url(struct printed *out, const url_t *url)
+{
+    issize_t n = out->n < out->room ? url_e(out->p + out->n, (isize_t)(out->room - out->n), url) : 1;
+    out->n += n >= 0 ? (size_t)n : out->room - out->n + 1;
+}
+
+/* What stands in every message, and what sofia-sip uses formats for. */
+static bool put_known(struct printed *out, const msg_header_t *h)
+{
+    msg_hclass_t *hc = h->sh_class;
+    if (hc == sip_request_class) {
+        const sip_request_t *rq = (const sip_request_t *)(const void *)h;
+        put_text(out, rq->rq_method_name);
+        put(out, " ", 1);
+        put_url(out, rq->rq_url);
+        put(out, " ", 1);
+        put_text(out, rq->rq_version);
+        put(out, "\r\n", 2);
+    } else if (hc == sip_cseq_class) {
+        const sip_cseq_t *cs = (const sip_cseq_t *)(const void *)h;
+        put_number(out, cs->cs_seq);
+        put(out, " ", 1);
+        put_text(out, cs->cs_method_name);
+    } else if (hc == sip_max_forwards_class) {
+        put_number(out, ((const sip_max_forwards_t *)(const void *)h)->mf_count);
+    } else if (hc == sip_content_length_class) {
+        put_number(out, ((const sip_content_length_t *)(const void *)h)->l_length);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* The value of @p h as sofia-sip prints it. */
 static void put_value(struct printed *out, const msg_header_t *h)
 {
+    if (put_known(out, h))
+        return;
     if (out->n >= out->room) {
         out->n++;
         return;
@@ -226,5 +275,6 @@ char *epc_sip_text(msg_t *msg, size_t *n)
     out.p[out.n] = 0;
     if (n)
         *n = out.n;
-    return out.p;
+    char *fitting = realloc(out.p, out.n + 1); /* answers are kept for a while */
+    return fitting ? fitting : out.p;
 }
