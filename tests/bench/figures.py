@@ -68,6 +68,7 @@ FIGURES = [
            ours="epcscf fresh tokens", chart=False),
     Figure("calls", "calls, both legs, with Rx and gateway", PER_CPU,
            wanted=[AtLeast(1, "kamailio"), AtLeast(2, "kamailio")]),
+    Figure("called", "calls that the core makes, with Rx and gateway", PER_CPU, chart=False),
     Figure("handshakes_full", "TLS 1.3 handshakes with upgrade", PER_CPU, wanted=[AtLeast(0.9, "tls")]),
     Figure("handshakes_resumed", "resumed handshakes with upgrade", PER_CPU, wanted=[Value(8000), Value(10000, goal=True)]),
     Figure("memory_1000", "memory per idle user, 1,000", "kB PSS", False, [Value(20), Value(16, goal=True)], digits=1),

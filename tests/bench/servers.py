@@ -114,7 +114,7 @@ class Load:
 
     def __init__(self, build, folder, path, token_key=None, core=None, sdp=None):
         argv = [os.path.join(build, "tests/bench/load/bench_load"), "--server", "%s:%d" % EDGE, "--host", "localhost",
-                "--path", path, "--origin", ORIGIN]
+                "--path", path, "--origin", ORIGIN, "--core", "%s:%d" % CORE]
         if token_key:
             argv += ["--token", token_key, "--kid", KID, "--issuer", ISSUER, "--audience", AUDIENCE, "--wwsf", WWSF]
         if sdp:

@@ -54,25 +54,12 @@ void call_request(struct load *l, struct user *u, const char *method)
     in_dialog(l, u, method, u->expected);
 }
 
-/* Record-Route upside down is the caller's Route (RFC 3261 12.1.2). */
 static void learn_dialog(struct user *u, struct span m)
 {
     struct text routes = {0};
-    struct span value, target = sip_uri(sip_value(m, "Contact", 'm', 0)), to = sip_value(m, "To", 't', 0);
-    unsigned n = 0;
-    while (sip_value(m, "Record-Route", 0, n).p)
-        n++;
+    struct span target = sip_uri(sip_value(m, "Contact", 'm', 0)), to = sip_value(m, "To", 't', 0);
     text_printf(&routes, "%s", "");
-    while (n-- > 0) {
-        value = sip_value(m, "Record-Route", 0, n);
-        /* Several in one line stand in their order: the last first. */
-        while (value.n) {
-            const char *comma = memrchr(value.p, ',', value.n);
-            const char *from = comma ? comma + 1 : value.p;
-            text_printf(&routes, "Route: %.*s\r\n", (int)(value.n - (size_t)(from - value.p)), from);
-            value.n = comma ? (size_t)(comma - value.p) : 0;
-        }
-    }
+    sip_routes(m, &routes);
     call_forget(u);
     u->routes = routes.p;
     u->to = strndup(to.p, to.n);

@@ -1,7 +1,9 @@
-/* A core that is never the bottleneck: I-CSCF, registrar and called phones in one, over UDP and TCP.
+/* A core that is never the bottleneck: I-CSCF, registrar, called and calling phones in one, over UDP and TCP.
  *   bench_core IP PORT [ring]
  * REGISTER gets 200 with Service-Route and P-Associated-URI; INVITE 180 (with `ring`) and 200 with an SDP
- * answer; everything else 200. It holds no state but open connections. On SIGTERM it prints what it did. */
+ * answer; everything else 200. A datagram "CALL 7" makes it call user u7. On SIGTERM it prints what it did. */
+#include "core.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +15,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "sip_text.h"
-
 enum { BATCH = 64, DATAGRAM = 16384, CONNECTIONS = 1024 };
 
 struct connection {
@@ -22,10 +22,8 @@ struct connection {
     struct text in;
 };
 
-static const char *self_ip;
-static int self_port;
+static struct core core;
 static bool ring;
-static unsigned long requests, faults;
 static volatile sig_atomic_t over;
 static struct text reply;
 
@@ -65,11 +63,12 @@ static void registered(struct span m)
 {
     struct span contact = sip_value(m, "Contact", 'm', 0), path = sip_value(m, "Path", 0, 0);
     struct span aor = sip_uri(sip_value(m, "To", 't', 0));
+    caller_learn(aor, contact, path);
     echo(m, "200 OK");
     text_printf(&reply, "Contact: %.*s", (int)contact.n, contact.p);
     if (!sip_param(contact, "expires").p)
         text_printf(&reply, ";expires=600");
-    text_printf(&reply, "\r\nService-Route: <sip:orig@%s:%d;lr>\r\nP-Associated-URI: <%.*s>\r\n", self_ip, self_port,
+    text_printf(&reply, "\r\nService-Route: <sip:orig@%s:%d;lr>\r\nP-Associated-URI: <%.*s>\r\n", core.ip, core.port,
                 (int)aor.n, aor.p);
     if (path.p)
         text_printf(&reply, "Path: %.*s\r\n", (int)path.n, path.p);
@@ -104,7 +103,7 @@ static void answered(struct span m)
     describe(&body, (struct span){m.p + at, m.n - at});
     echo(m, "200 OK");
     text_printf(&reply, "Contact: <sip:phone@%s:%d>\r\nContent-Type: application/sdp\r\nContent-Length: %zu\r\n\r\n",
-                self_ip, self_port, body.n);
+                core.ip, core.port, body.n);
     text_add(&reply, body.p, body.n);
 }
 
@@ -112,9 +111,11 @@ typedef void send_fn(void *to, const char *p, size_t n);
 
 static void serve(struct span m, send_fn *give, void *to)
 {
+    if (sip_status(m))
+        caller_response(&core, m);
     if (sip_status(m) || m.n < 12)
-        return; /* nothing here waits for a response */
-    requests++;
+        return;
+    core.requests++;
     if (memcmp(m.p, "ACK ", 4) == 0)
         return;
     if (memcmp(m.p, "REGISTER ", 9) == 0)
@@ -122,7 +123,7 @@ static void serve(struct span m, send_fn *give, void *to)
     else if (memcmp(m.p, "INVITE ", 7) == 0) {
         if (ring) {
             echo(m, "180 Ringing");
-            text_printf(&reply, "Contact: <sip:phone@%s:%d>\r\n", self_ip, self_port);
+            text_printf(&reply, "Contact: <sip:phone@%s:%d>\r\n", core.ip, core.port);
             no_body();
             give(to, reply.p, reply.n);
         }
@@ -146,12 +147,12 @@ static void give_datagram(void *to, const char *p, size_t n)
 {
     struct datagram_to *d = to;
     if (sendto(d->fd, p, n, 0, (struct sockaddr *)&d->addr, d->len) < 0)
-        faults++;
+        core.faults++;
 }
 
 static void read_datagrams(int fd)
 {
-    static char room[BATCH][DATAGRAM];
+    static char room[BATCH][DATAGRAM + 1];
     static struct sockaddr_storage from[BATCH];
     struct iovec iov[BATCH];
     struct mmsghdr got[BATCH];
@@ -164,7 +165,10 @@ static void read_datagrams(int fd)
     int n = recvmmsg(fd, got, BATCH, MSG_DONTWAIT, NULL);
     for (int i = 0; i < n; i++) {
         struct datagram_to to = {.fd = fd, .addr = from[i], .len = got[i].msg_hdr.msg_namelen};
-        serve((struct span){room[i], got[i].msg_len}, give_datagram, &to);
+        struct span m = {room[i], got[i].msg_len};
+        room[i][m.n] = 0;
+        if (!caller_command(&core, m))
+            serve(m, give_datagram, &to);
     }
 }
 
@@ -175,7 +179,7 @@ static void give_stream(void *to, const char *p, size_t n)
     while (n) {
         ssize_t sent = send(c->fd, p, n, MSG_NOSIGNAL);
         if (sent <= 0) {
-            faults++;
+            core.faults++;
             return;
         }
         p += sent;
@@ -237,17 +241,17 @@ int main(int argc, char **argv)
         return 2;
     }
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(argv[2]))};
-    self_ip = argv[1];
-    self_port = atoi(argv[2]);
+    core.ip = argv[1];
+    core.port = atoi(argv[2]);
     ring = argc > 3 && strcmp(argv[3], "ring") == 0;
-    if (inet_pton(AF_INET, self_ip, &addr.sin_addr) != 1) {
-        fprintf(stderr, "bench_core: %s is not an IPv4 address\n", self_ip);
+    if (inet_pton(AF_INET, core.ip, &addr.sin_addr) != 1) {
+        fprintf(stderr, "bench_core: %s is not an IPv4 address\n", core.ip);
         return 2;
     }
     struct sigaction on = {.sa_handler = on_signal};
     sigaction(SIGTERM, &on, NULL);
     sigaction(SIGINT, &on, NULL);
-    int udp = bound(SOCK_DGRAM, &addr), tcp = bound(SOCK_STREAM, &addr), poll = epoll_create1(0);
+    int udp = core.udp = bound(SOCK_DGRAM, &addr), tcp = bound(SOCK_STREAM, &addr), poll = epoll_create1(0);
     static int kinds[2]; /* their addresses tell the listeners from connections */
     struct epoll_event u = {.events = EPOLLIN, .data.ptr = &kinds[0]}, t = {.events = EPOLLIN, .data.ptr = &kinds[1]};
     epoll_ctl(poll, EPOLL_CTL_ADD, udp, &u);
@@ -270,6 +274,6 @@ int main(int argc, char **argv)
             }
         }
     }
-    printf("{\"requests\": %lu, \"faults\": %lu}\n", requests, faults);
+    printf("{\"requests\": %lu, \"faults\": %lu}\n", core.requests, core.faults);
     return 0;
 }

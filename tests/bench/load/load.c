@@ -43,6 +43,9 @@ static void start(struct load *l, struct user *u, enum work work)
     case WORK_HOLD:
         call_begin(l, u, l->called);
         break;
+    case WORK_CALLED:
+        called_begin(l, u);
+        break;
     case WORK_SOS:
         call_begin(l, u, l->sos);
         break;
@@ -76,6 +79,7 @@ static bool usable(const struct load *l, const struct user *u, enum work work)
     case WORK_HANGUP:
         return open && u->held;
     case WORK_CALL:
+    case WORK_CALLED:
     case WORK_HOLD:
     case WORK_SOS:
         return open && u->registered && !u->held;

@@ -5,6 +5,7 @@
  *   wic.c       a connection
  *   user.c      what a WIC says in SIP
  *   call.c      INVITE, ACK, BYE and requests inside a call
+ *   called.c    the same from the other side
  *   token.c     access tokens as a WWSF signs them */
 #ifndef LOAD_H
 #define LOAD_H
@@ -18,6 +19,7 @@ enum work {
     WORK_CHURN,    /* connect, upgrade, close */
     WORK_REGISTER,
     WORK_CALL,     /* INVITE, ACK, BYE */
+    WORK_CALLED,   /* the core calls: INVITE, ACK, BYE the other way */
     WORK_HOLD,     /* INVITE, ACK; the call stays */
     WORK_DIALOG,   /* INFO in a call that stays */
     WORK_HANGUP,   /* BYE of a call that stays */
@@ -53,6 +55,7 @@ struct load {
     unsigned n_users;
     const char *domain, *called, *sos;
     char *sdp;
+    int core_fd;             /* takes "CALL 7"; -1: there is no core to tell */
     size_t padding;          /* octets of extra header in each request */
     struct token_key *key;
     bool fresh;              /* a new token in each REGISTER */
@@ -105,6 +108,11 @@ void call_request(struct load *l, struct user *u, const char *method);
 /** A response other than to REGISTER. */
 void call_response(struct load *l, struct user *u, int status, struct span m);
 void call_forget(struct user *u);
+
+/** Tells the core to call @p u. */
+void called_begin(struct load *l, struct user *u);
+/** A request that came; answers it. */
+void called_request(struct load *l, struct user *u, struct span m);
 
 struct token_key *token_key(const char *pem_file, const char *kid, const char *issuer, const char *audience,
                             const char *wwsf);

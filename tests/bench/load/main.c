@@ -6,6 +6,7 @@
  *   refresh SECONDS C, refresh-rate SECONDS R    registrations refreshed: C at a time in a closed loop, or R a
  *                      second whatever comes back (open loop)
  *   call SECONDS C, call-rate SECONDS R          INVITE, ACK, BYE by registered users
+ *   called SECONDS C   the core calls them: INVITE, ACK, BYE
  *   hold N             calls that stay, until N stand
  *   hangup             all of them end
  *   dialog-rate SECONDS R                        INFO inside the calls that stand
@@ -139,7 +140,8 @@ static bool run_command(struct load *l, const char *verb, const double *n)
         enum work work;
         bool rate;
     } timed[] = {{"refresh", WORK_REGISTER, false}, {"refresh-rate", WORK_REGISTER, true}, {"call", WORK_CALL, false},
-                 {"call-rate", WORK_CALL, true},    {"dialog-rate", WORK_DIALOG, true}};
+                 {"call-rate", WORK_CALL, true},    {"called", WORK_CALLED, false},
+                 {"dialog-rate", WORK_DIALOG, true}};
     for (size_t i = 0; i < sizeof timed / sizeof *timed; i++)
         if (strcmp(timed[i].verb, verb) == 0) {
             for_a_time(l, timed[i].work, n[0], n[1], timed[i].rate);
@@ -209,11 +211,11 @@ static bool next_command(struct load *l, char *line, size_t size)
 /* ---- start -------------------------------------------------------------------------------------------------- */
 
 static const char usage[] = "usage: bench_load --server IP:PORT --host NAME --path PATH --origin URL [--domain NAME] "
-                            "[--called URI] [--sdp FILE]\n"
+                            "[--called URI] [--sdp FILE] [--core IP:PORT]\n"
                             "                  [--token KEY.pem --kid ID --issuer URL --audience NAME --wwsf ID]\n";
 
 struct settings {
-    const char *server, *sdp, *key, *kid, *issuer, *audience, *wwsf;
+    const char *server, *core, *sdp, *key, *kid, *issuer, *audience, *wwsf;
 };
 
 static bool read_options(struct load *l, struct settings *s, int argc, char **argv)
@@ -222,7 +224,7 @@ static bool read_options(struct load *l, struct settings *s, int argc, char **ar
         const char *name, **to;
     } options[] = {{"--server", &s->server},     {"--host", &l->net.host}, {"--path", &l->net.path},
                    {"--origin", &l->net.origin}, {"--domain", &l->domain}, {"--called", &l->called},
-                   {"--sdp", &s->sdp},           {"--token", &s->key},     {"--kid", &s->kid},
+                   {"--sdp", &s->sdp},           {"--core", &s->core},     {"--token", &s->key},     {"--kid", &s->kid},
                    {"--issuer", &s->issuer},     {"--audience", &s->audience}, {"--wwsf", &s->wwsf}};
     for (int i = 1; i + 1 < argc; i += 2) {
         size_t o = 0;
@@ -235,25 +237,36 @@ static bool read_options(struct load *l, struct settings *s, int argc, char **ar
     return s->server && l->net.host && l->net.path && l->net.origin;
 }
 
-static bool read_server(struct load *l, const char *server)
+static bool read_address(const char *text, struct sockaddr_in *to)
 {
     char ip[64] = "";
     unsigned port = 0;
-    l->net.server.sin_family = AF_INET;
-    if (sscanf(server, "%63[0-9.]:%u", ip, &port) != 2 || inet_pton(AF_INET, ip, &l->net.server.sin_addr) != 1)
+    to->sin_family = AF_INET;
+    if (sscanf(text, "%63[0-9.]:%u", ip, &port) != 2 || inet_pton(AF_INET, ip, &to->sin_addr) != 1)
         return false;
-    l->net.server.sin_port = htons((unsigned short)port);
-    l->net.spread = strncmp(ip, "127.", 4) == 0;
+    to->sin_port = htons((unsigned short)port);
     return true;
+}
+
+static bool read_addresses(struct load *l, const struct settings *s)
+{
+    struct sockaddr_in core;
+    if (!read_address(s->server, &l->net.server))
+        return false;
+    l->net.spread = strncmp(s->server, "127.", 4) == 0;
+    if (!s->core)
+        return true;
+    l->core_fd = socket(AF_INET, SOCK_DGRAM, 0);
+    return read_address(s->core, &core) && connect(l->core_fd, (struct sockaddr *)&core, sizeof core) == 0;
 }
 
 int main(int argc, char **argv)
 {
-    static struct load load = {.domain = "ims.test", .called = "sip:phone@ims.test", .sos = "urn:service:sos"};
+    static struct load load = {.domain = "ims.test", .called = "sip:phone@ims.test", .sos = "urn:service:sos", .core_fd = -1};
     struct settings s = {.kid = "", .issuer = "", .audience = "", .wwsf = ""};
     struct load *l = &load;
     struct rlimit files;
-    if (!read_options(l, &s, argc, argv) || !read_server(l, s.server)) {
+    if (!read_options(l, &s, argc, argv) || !read_addresses(l, &s)) {
         fputs(usage, stderr);
         return 2;
     }

@@ -136,3 +136,19 @@ void text_printf(struct text *t, const char *fmt, ...)
     va_end(ap);
     t->n += n > 0 ? (size_t)n : 0;
 }
+
+void sip_routes(struct span response, struct text *out)
+{
+    unsigned n = 0;
+    while (sip_value(response, "Record-Route", 0, n).p)
+        n++;
+    while (n-- > 0) {
+        struct span value = sip_value(response, "Record-Route", 0, n);
+        /* Several in one line stand in their order: the last first. */
+        while (value.n) {
+            const char *comma = memrchr(value.p, ',', value.n), *from = comma ? comma + 1 : value.p;
+            text_printf(out, "Route: %.*s\r\n", (int)(value.n - (size_t)(from - value.p)), from);
+            value.n = comma ? (size_t)(comma - value.p) : 0;
+        }
+    }
+}

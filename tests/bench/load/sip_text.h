@@ -31,6 +31,8 @@ struct text {
     size_t n, cap;
 };
 void text_add(struct text *t, const char *p, size_t n);
+/** Record-Route of @p response upside down: the caller's Route lines (RFC 3261 12.1.2). */
+void sip_routes(struct span response, struct text *out);
 void text_printf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

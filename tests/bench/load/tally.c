@@ -7,7 +7,7 @@ enum { SLOW_NS = 100000000 };
 
 static const char *const names[N_WORK] = {
     [WORK_CONNECT] = "connect", [WORK_CHURN] = "churn",   [WORK_REGISTER] = "register", [WORK_CALL] = "call",
-    [WORK_HOLD] = "hold",       [WORK_DIALOG] = "dialog", [WORK_HANGUP] = "hangup",     [WORK_SOS] = "sos",
+    [WORK_CALLED] = "called", [WORK_HOLD] = "hold",       [WORK_DIALOG] = "dialog", [WORK_HANGUP] = "hangup",     [WORK_SOS] = "sos",
     [WORK_AFTER] = "after"};
 
 void tally_clear(struct load *l)

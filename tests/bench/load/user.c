@@ -42,26 +42,6 @@ void user_register(struct load *l, struct user *u)
     wic_send(&u->wic, message.p, message.n);
 }
 
-static void on_request(struct user *u, struct span m)
-{
-    static struct text message;
-    struct span line;
-    size_t at = 0;
-    if (m.n > 4 && memcmp(m.p, "ACK ", 4) == 0)
-        return;
-    message.n = 0;
-    text_printf(&message, "SIP/2.0 200 OK\r\n");
-    sip_line(m, &at, &line);
-    while (sip_line(m, &at, &line))
-        if (sip_is(line, "Via", 'v', NULL) || sip_is(line, "From", 'f', NULL) || sip_is(line, "To", 't', NULL) ||
-            sip_is(line, "Call-ID", 'i', NULL) || sip_is(line, "CSeq", 0, NULL)) {
-            text_add(&message, line.p, line.n);
-            text_add(&message, "\r\n", 2);
-        }
-    text_printf(&message, "Content-Length: 0\r\n\r\n");
-    wic_send(&u->wic, message.p, message.n);
-}
-
 /* Only the answer to what is done now counts: what comes after its time has failed already. */
 void user_text(struct load *l, struct user *u, struct span m)
 {
@@ -70,10 +50,10 @@ void user_text(struct load *l, struct user *u, struct span m)
     if (m.n < 8)
         return; /* a keep-alive */
     if (!status) {
-        on_request(u, m);
+        called_request(l, u, m);
         return;
     }
-    if (status < 200 || !u->doing || !cseq.n)
+    if (status < 200 || !u->doing || u->doing == WORK_CALLED || !cseq.n)
         return;
     bool is_register = memmem(cseq.p, cseq.n, "REGISTER", 8) != NULL;
     if (is_register != work_registers(u->doing) || (unsigned)strtoul(cseq.p, NULL, 10) != u->expected)

@@ -1,5 +1,6 @@
 """INVITE, 200, ACK, BYE through both legs. The eP-CSCF asks the PCRF (AAR, later STR) and controls the gateway (offer,
-answer, delete) for each call; Kamailio does neither. Also without the PCRF, to see what it costs."""
+answer, delete) for each call; Kamailio does neither. Also without the PCRF, to see what it costs; and calls that the
+core makes to the WICs."""
 import collections
 
 from record import BenchError
@@ -23,7 +24,12 @@ def body_of(options, name):
         stage.load.do("call", 1, AT_ONCE)
         done = check(stage.cost("call", options.seconds, AT_ONCE), "call")
         record.add("calls", name, rate(done), **details(done))
-        confirm(stage, done["done"])
+        calls = done["done"]
+        if stage.kind == "epcscf":
+            done = check(stage.cost("called", options.seconds, AT_ONCE), "called")
+            record.add("called", name, rate(done), **details(done))
+            calls += done["done"]
+        confirm(stage, calls)
     return body
 
 
