@@ -21,6 +21,7 @@ servers.py and peer.py how each is started; load/ and rx/ the programs; figures.
 record.py, history.py, report.py, plot.py what becomes of the values. load/main.c lists the generator's commands."""
 import argparse
 import os
+import signal
 import sys
 import time
 
@@ -75,6 +76,7 @@ def measure(options):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are stopped and files removed on the way out
     options = arguments()
     if not options.report:
         if not options.no_build:

@@ -1,5 +1,6 @@
 """What the load meets: the eP-CSCF and Kamailio, each as its operator would start it, and the stand-ins
 behind them. A server's cost is that of its whole process tree."""
+import ctypes
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ PING_INTERVAL_S = 30            # the eP-CSCF's default
 GATEWAY = ("127.0.0.5", 2223)
 ISSUER, AUDIENCE, WWSF, KID = "https://wwsf.bench.test", "ims.test", "bench", "bench"
 ORIGIN = "https://wwsf.bench.test"
-TICKS = os.sysconf("SC_CLK_TCK")
+PR_SET_PDEATHSIG = 1
 
 
 def _children(pid):
@@ -70,12 +71,17 @@ def pinned(core, argv):
     return ["taskset", "-c", str(core), *argv] if core is not None else argv
 
 
+def _end_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Process:
     def __init__(self, argv, folder, name, core=None, ready=None, **more):
         self.name, self.log = name, os.path.join(folder, name + ".log")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(pinned(core, argv), stdout=more.pop("stdout", log), stderr=log,
-                                            stdin=more.pop("stdin", subprocess.DEVNULL), **more)
+                                            stdin=more.pop("stdin", subprocess.DEVNULL),
+                                            preexec_fn=_end_with_parent, **more)
         if ready and not poll(lambda: not self.alive() or ready(), 30) or not self.alive():
             said = self.last_words()
             self.stop()

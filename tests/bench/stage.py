@@ -24,7 +24,7 @@ class Stage:
         self.build = os.path.join(servers.ROOT, "build", options.preset)
         self.dir = tempfile.mkdtemp(prefix="epc-bench-")
         os.chmod(self.dir, 0o755)
-        self.parts, self.server, self.load = [], None, None
+        self.parts, self.server, self.load, self.processes = [], None, None, 0
         try:
             self.open(shards, gateway, rx, ring)
         except BaseException:
@@ -71,12 +71,17 @@ class Stage:
         for part in self.parts:
             if not part.alive():
                 raise BenchError(f"{part.name} has ended by itself ({part.last_words()})")
+        left = len(servers.tree(self.server.pid))
+        if left < self.processes:
+            raise BenchError(f"{self.processes - left} of {self.processes} processes of {self.kind} have ended")
+        self.processes = left
 
     def connected(self, users, register=True):
         """Kamailio does not bear handshakes side by side: it gets them one after the other."""
         check(self.load.do("connect", users, 1 if self.kind.startswith("kamailio") else 64), "connect")
         if register:
             check(self.load.do("register"), "register")
+        self.look()
 
     def close(self):
         if self.load:

@@ -18,6 +18,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -278,6 +279,7 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     load_init(l);
+    signal(SIGPIPE, SIG_IGN); /* a server that ends is a result, not our end */
     fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
     printf("{\"ready\": true}\n");
     fflush(stdout);
