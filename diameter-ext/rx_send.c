@@ -13,6 +13,7 @@
 #define IDLE_MS 1000
 #define LOOK_MS 2000
 #define PARKED_MS 2
+#define GATHER_US 2000         /* between two rounds under load */
 #define MANY 64               /* requests before the timers get a look again */
 
 /* See struct rx_ext on globals; guarded by `lock`. */
@@ -299,8 +300,27 @@ static void turn(struct rx_list *to)
         deliver_again();
 }
 
+/* A request wakes half a dozen threads on its way out and its answer back, which is most of what it costs.
+ * What comes in quick succession goes together: a first request at once, then a round in GATHER_US at most.
+ * With the lock. */
+static void gather(uint64_t *last_us)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    uint64_t now_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000, passed = now_us - *last_us;
+    if (passed < GATHER_US && !s.stop) {
+        t = (struct timespec){.tv_nsec = (long)(GATHER_US - passed) * 1000};
+        pthread_mutex_unlock(&s.lock);
+        nanosleep(&t, NULL);
+        pthread_mutex_lock(&s.lock);
+        now_us += GATHER_US - passed;
+    }
+    *last_us = now_us;
+}
+
 static void *sender(void *arg)
 {
+    uint64_t last_us = 0;
     (void)arg;
     struct rx_list to = {0};
     epc_log_thread("rx-sender");
@@ -309,6 +329,7 @@ static void *sender(void *arg)
         turn(&to);
         if (!s.out.head && !rx_flight_to_send() && !to.head)
             wait_ms(pause_of(epc_now_ms()));
+        gather(&last_us);
     }
     pthread_mutex_unlock(&s.lock);
     return NULL;
