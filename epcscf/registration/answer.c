@@ -91,8 +91,7 @@ static void accepted(struct reg_tx *tx, msg_t **resp)
     uint32_t core_s = tx->kind == REG_EV_REGISTER && own ? granted(tx, reg_sip_of(*resp), own) : 0;
     if (core_s > 0) {
         uint32_t expires_s = capped(tx, core_s);
-        tx->grant = reg_grant_new(tx, *resp, core_s, expires_s);
-        if (!tx->grant) {
+        if (!reg_grant_make(tx, *resp, core_s, expires_s)) {
             struct epc_cause cause = {0};
             epc_cause_set(&cause, 500, NULL, "Out Of Memory");
             reg_refuse(tx, &cause, NULL);

@@ -82,15 +82,67 @@ static char *dup_or_null(const char *s)
     return s ? epc_str_dup(epc_str_c(s)) : NULL;
 }
 
-struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s,
-                                uint32_t expires_s)
+/* ---- whether a 200 says anything new ------------------------------------------------------------ */
+
+/* Order counts; what peers choose comes in hashed with a key of ours. */
+static void mix(uint64_t *h, struct epc_str s)
+{
+    *h = epc_hash_u64(*h * 31 + epc_hash_bytes(s.p ? s.p : "", s.n) + (s.p ? 1 : 0));
+}
+
+static void mix_url(uint64_t *h, const url_t *url)
+{
+    char uri[1024];
+    issize_t n = url_e(uri, (isize_t)sizeof uri, url);
+    mix(h, n > 0 && (size_t)n < sizeof uri ? (struct epc_str){uri, (size_t)n} : EPC_STR_NULL);
+}
+
+static void mix_param(uint64_t *h, const sip_contact_t *c, const char *name)
+{
+    mix(h, epc_str_c(msg_header_find_param((const msg_common_t *)c, name)));
+}
+
+static const char *wwsf_of(const struct reg_tx *tx)
+{
+    struct epc_flow *flow = epc_wss_flow(tx->rec->r->wss, tx->rec->flow_id);
+    const struct epc_cfg_origin *origin = flow ? epc_flow_origin(flow) : NULL;
+    return tx->id ? tx->id->wwsf : origin ? origin->wwsf : NULL;
+}
+
+/* All that a grant is made of, but for its times. */
+static uint64_t made_of(const struct reg_tx *tx, const sip_t *sip)
+{
+    uint64_t h = (uint64_t)tx->mode << 8 | (tx->ob ? 1u : 0u) | (tx->aka ? 2u : 0u) |
+                 (tx->id && tx->id->anonymous ? 4u : 0u) | (tx->id && tx->id->pool ? 8u : 0u) | (tx->id ? 16u : 0u);
+    const char *texts[] = {tx->impi, tx->username, tx->aor, tx->home, tx->id ? tx->id->waf : NULL, wwsf_of(tx)};
+    for (size_t i = 0; i < EPC_ARRAY_LEN(texts); i++)
+        mix(&h, epc_str_c(texts[i]));
+    for (size_t i = 0; tx->id && i < tx->id->n_impus; i++)
+        mix(&h, epc_str_c(tx->id->impus[i]));
+    mix_url(&h, tx->contact->m_url);
+    mix_param(&h, tx->contact, "+sip.instance=");
+    mix_param(&h, tx->contact, "reg-id=");
+    for (const sip_service_route_t *r = sip->sip_service_route; r; r = r->r_next)
+        mix_url(&h, r->r_url);
+    for (const sip_unknown_t *u = sip->sip_unknown; u; u = u->un_next) {
+        struct epc_str name = epc_str_c(u->un_name);
+        if (epc_str_ieqc(name, "P-Associated-URI"))
+            h += 1;
+        else if (epc_str_ieqc(name, "P-Charging-Function-Addresses"))
+            h += 2;
+        else
+            continue;
+        mix(&h, epc_str_c(u->un_value));
+    }
+    return h ? h : 1;
+}
+
+static struct reg_grant *grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s,
+                                   uint32_t expires_s)
 {
     struct reg_grant *g = calloc(1, sizeof *g);
     if (!g)
         return NULL;
-    struct epc_flow *flow = epc_wss_flow(tx->rec->r->wss, tx->rec->flow_id);
-    const struct epc_cfg_origin *origin = flow ? epc_flow_origin(flow) : NULL;
-    const char *wwsf = tx->id ? tx->id->wwsf : origin ? origin->wwsf : NULL;
     struct epc_str charging = epc_sip_get(resp, "P-Charging-Function-Addresses", 0);
     g->mode = tx->mode;
     g->ob = tx->ob;
@@ -100,7 +152,7 @@ struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t c
     g->token_expires_at_s = tx->id ? tx->id->expires_at_s : 0;
     g->impi = dup_or_null(tx->impi);
     g->username = dup_or_null(tx->username);
-    g->wwsf = dup_or_null(wwsf);
+    g->wwsf = dup_or_null(wwsf_of(tx));
     g->aor = dup_or_null(tx->aor);
     g->home = dup_or_null(tx->home);
     g->charging = charging.p ? epc_str_dup(charging) : NULL;
@@ -114,6 +166,21 @@ struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t c
         return NULL;
     }
     return g;
+}
+
+bool reg_grant_make(struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s, uint32_t expires_s)
+{
+    const struct reg_grant *now = tx->rec->grant;
+    uint64_t made = made_of(tx, reg_sip_of(resp)), now_ms = epc_now_ms();
+    if (now && now->made_of == made && now->n_sets == 1) {
+        tx->renewed_ms = now_ms + (uint64_t)expires_s * 1000;
+        tx->core_renewed_ms = now_ms + (uint64_t)core_expires_s * 1000;
+        return true;
+    }
+    tx->grant = grant_new(tx, resp, core_expires_s, expires_s);
+    if (tx->grant)
+        tx->grant->made_of = made;
+    return tx->grant != NULL;
 }
 
 /* ---- in force ------------------------------------------------------------------------------- */
@@ -194,15 +261,47 @@ static void end_older(struct reg_record *rec, struct reg_record *old)
     old->moved = false;
 }
 
+/* The same as before, for longer. */
+static void renew(struct reg_record *rec)
+{
+    struct reg_grant *g = rec->grant;
+    reg_sets_renew(g, rec->tx->renewed_ms, rec->tx->core_renewed_ms);
+    g->token_expires_at_s = rec->tx->id ? rec->tx->id->expires_at_s : 0;
+    reg_renew(rec);
+}
+
+static void note_bound(struct reg_record *rec)
+{
+    const struct reg_grant *g = rec->grant;
+    char id[EPC_LOG_ID_LEN];
+    rec->failures = 0;
+    reg_challenge_over(rec);
+    set_registered(rec, true);
+    epc_log(EPC_LOG_INFO, "registration",
+            "event=registered flow=%llx impi=%s mode=%s expires_s=%llu impus=%zu",
+            (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(g->impi), id),
+            g->mode == EPC_MODE_TOKEN ? "token" : "digest",
+            (unsigned long long)(g->expires_at_ms - epc_now_ms()) / 1000, g->n_impus);
+}
+
 void reg_bind(struct reg_record *rec)
 {
     struct epc_reg *r = rec->r;
     struct reg_grant *g = rec->tx->grant;
-    char id[EPC_LOG_ID_LEN];
     rec->tx->grant = NULL;
     if (rec->tx->id) {
         rec->checked_hash = rec->tx->id->token_hash;
         rec->checked_until_s = rec->tx->id->expires_at_s;
+    }
+    if (!g) {
+        if (!rec->grant)
+            return;
+        renew(rec);
+        note_bound(rec);
+        reg_roll_bound(rec);
+        if (r->bound && rec->grant)
+            r->bound(r->bound_arg, &rec->public);
+        return;
     }
     struct reg_record *older = find_older(rec, g->key);
     if (rec->grant) {
@@ -216,14 +315,7 @@ void reg_bind(struct reg_record *rec)
     rec->grant = g;
     epc_hash_add(&r->by_key, &rec->by_key, epc_hash_bytes(g->key, strlen(g->key)));
     reg_renew(rec);
-    rec->failures = 0;
-    reg_challenge_over(rec);
-    set_registered(rec, true);
-    epc_log(EPC_LOG_INFO, "registration",
-            "event=registered flow=%llx impi=%s mode=%s expires_s=%llu impus=%zu",
-            (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(g->impi), id),
-            g->mode == EPC_MODE_TOKEN ? "token" : "digest",
-            (unsigned long long)(g->expires_at_ms - epc_now_ms()) / 1000, g->n_impus);
+    note_bound(rec);
     /* The home may be this shard and say at once that the binding must end again. It hears of the new
      * one first, so that its subscription goes on. */
     reg_roll_bound(rec);

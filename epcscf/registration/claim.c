@@ -321,6 +321,7 @@ void flow_on_strip(struct epc_reg *r, const struct reg_msg *m)
     char id[EPC_LOG_ID_LEN];
     epc_log(EPC_LOG_INFO, "registration", "event=identity_ended flow=%llx impu=%s",
             (unsigned long long)rec->flow_id, epc_log_id(epc_str_c(m->uri), id));
+    g->made_of = 0;
     epc_shard_doom(r->sh, free_text, g->impus[i]); /* rooms above may still read it this turn */
     memmove(&g->impus[i], &g->impus[i + 1], (g->n_impus - i) * sizeof *g->impus);
     rec->public.n_impus = --g->n_impus;

@@ -79,6 +79,7 @@ struct reg_grant {
     enum epc_reg_modes mode;
     uint64_t expires_at_ms, core_expires_at_ms; /**< the latest of the sets' */
     uint64_t token_expires_at_s;
+    uint64_t made_of; /**< tells refreshes apart that change more than times; 0: changed since it was made */
     bool ob;
     bool anonymous;
     bool aka; /**< made by IMS AKA over TLS */
@@ -117,6 +118,7 @@ struct reg_tx {
     struct epc_auth_pending *verifying;
     struct epc_identity *id;     /**< token mode */
     struct reg_grant *grant;     /**< on its way into the record */
+    uint64_t renewed_ms, core_renewed_ms; /**< instead of that: the grant in force goes on until then */
     struct reg_claim *claim;     /**< the roll has been asked */
     struct reg_use *use;         /**< the token's home has been asked */
     enum epc_reg_modes mode;
@@ -255,9 +257,10 @@ void reg_revoke_record(struct reg_record *rec, const char *why);
 void reg_on_response(void *arg, struct epc_sip_out *out, int status, msg_t *resp);
 
 /* binding.c */
-struct reg_grant *reg_grant_new(const struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s,
-                                uint32_t expires_s);
 void reg_grant_free(struct reg_grant *g);
+/** What a 200 grants, into @p tx: where the 200 says what the last one said, the grant in force goes on.
+ *  False when out of memory. */
+bool reg_grant_make(struct reg_tx *tx, msg_t *resp, uint32_t core_expires_s, uint32_t expires_s) EPC_MUST_CHECK;
 void reg_bind(struct reg_record *rec);
 void reg_forget(struct reg_record *rec, const char *why);
 void reg_start_grace(struct reg_record *rec);
@@ -278,6 +281,8 @@ void reg_sets_free(struct reg_grant *g);
 size_t reg_set_of(const struct reg_grant *g, const char *aor);
 /** Take one set out; never the last. False when out of memory: its names stay until the refresh. */
 bool reg_set_end(struct reg_record *rec, size_t i);
+/** The only set goes on until then. */
+void reg_sets_renew(struct reg_grant *g, uint64_t until_ms, uint64_t core_until_ms);
 uint64_t reg_sets_next_expiry(const struct reg_grant *g);
 void reg_sets_cap(struct reg_grant *g, uint64_t until_ms); /**< no set beyond that */
 

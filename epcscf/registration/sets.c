@@ -146,6 +146,13 @@ void reg_sets_cap(struct reg_grant *g, uint64_t until_ms)
     times(g);
 }
 
+void reg_sets_renew(struct reg_grant *g, uint64_t until_ms, uint64_t core_until_ms)
+{
+    g->sets[0].expires_at_ms = until_ms;
+    g->sets[0].core_expires_at_ms = core_until_ms;
+    times(g);
+}
+
 /* ---- what may be asserted ------------------------------------------------------------------- */
 
 /* The default identity is the first one, and must be somebody's own (TS 24.229 5.4.1.2.2F). */
@@ -267,6 +274,7 @@ bool reg_set_end(struct reg_record *rec, size_t i)
     char **before = g->impus;
     size_t n_before = g->n_impus;
     struct reg_set gone = g->sets[i];
+    g->made_of = 0;
     memmove(&g->sets[i], &g->sets[i + 1], (g->n_sets - i - 1) * sizeof *g->sets);
     g->n_sets--;
     g->impus = NULL;

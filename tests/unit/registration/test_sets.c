@@ -79,6 +79,54 @@ static void taken_back_on_every_connection(void **state)
     assert_null(epc_reg_by_flow(bench.reg, 1));
 }
 
+/* A refresh whose 200 says the same goes on with what there is; each thing that it says anew counts. */
+static void what_a_refresh_says_anew(void **state)
+{
+    (void)state;
+    static const char a[] = "<sip:a@b.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"";
+    static const char b[] = "<sip:c@b.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"";
+#define OK_A "Contact: <sip:a@b.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:1>\";expires=600\r\n"
+#define OK_B "Contact: <sip:c@b.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:1>\";expires=600\r\n"
+#define ROUTE(host) "Service-Route: <sip:" host ";lr>\r\n"
+#define CHARGING(host) "P-Charging-Function-Addresses: ccf=" host "\r\n"
+    static const struct {
+        const char *contact, *answer, *impus, *route, *charging, *uri;
+    } rows[] = {
+        {a, OK_A ROUTE("s1") CHARGING("c1") PAU("<sip:alice@ims.test>, <tel:+1>"), "sip:alice@ims.test tel:+1", "sip:s1;lr",
+         "ccf=c1", "sip:a@b.invalid;transport=ws"},
+        {a, OK_A ROUTE("s1") CHARGING("c1") PAU("<sip:alice@ims.test>, <tel:+1>"), "sip:alice@ims.test tel:+1", "sip:s1;lr",
+         "ccf=c1", "sip:a@b.invalid;transport=ws"},
+        {a, OK_A ROUTE("s1") CHARGING("c1") PAU("<sip:alice@ims.test>"), "sip:alice@ims.test", "sip:s1;lr", "ccf=c1",
+         "sip:a@b.invalid;transport=ws"},
+        {a, OK_A ROUTE("s1") CHARGING("c1") PAU("<sip:alice@ims.test>") PAU("<tel:+1>"), "sip:alice@ims.test tel:+1",
+         "sip:s1;lr", "ccf=c1", "sip:a@b.invalid;transport=ws"},
+        {a, OK_A ROUTE("s2") CHARGING("c1") PAU("<sip:alice@ims.test>") PAU("<tel:+1>"), "sip:alice@ims.test tel:+1",
+         "sip:s2;lr", "ccf=c1", "sip:a@b.invalid;transport=ws"},
+        {a, OK_A ROUTE("s2") CHARGING("c2") PAU("<sip:alice@ims.test>") PAU("<tel:+1>"), "sip:alice@ims.test tel:+1",
+         "sip:s2;lr", "ccf=c2", "sip:a@b.invalid;transport=ws"},
+        {b, OK_B ROUTE("s2") CHARGING("c2") PAU("<sip:alice@ims.test>") PAU("<tel:+1>"), "sip:alice@ims.test tel:+1",
+         "sip:s2;lr", "ccf=c2", "sip:c@b.invalid;transport=ws"},
+    };
+    uint64_t until = 0;
+    for (size_t i = 0; i < EPC_ARRAY_LEN(rows); i++) {
+        bench_register(1, &(struct reg_text){.extra = bench_bearer_for("alice", ALICE, 3600), .contact = rows[i].contact});
+        bench_answer(bench.n_out - 1, 200, rows[i].answer);
+        must_be(1, rows[i].impus);
+        const struct epc_binding *now = epc_reg_by_flow(bench.reg, 1);
+        assert_string_equal(now->service_route[0], rows[i].route);
+        assert_string_equal(now->charging_functions, rows[i].charging);
+        assert_string_equal(now->contact, rows[i].uri);
+        assert_true(now->expires_at_ms > until);
+        until = now->expires_at_ms;
+        bench_advance(10);
+    }
+    bench_advance(580);
+    must_be(1, "sip:alice@ims.test tel:+1");
+    bench_advance(20);
+    assert_null(epc_reg_by_flow(bench.reg, 1));
+    assert_int_equal(bench.gone, 1);
+}
+
 static void two_identities_one_after_the_other(void **state)
 {
     (void)state;
@@ -357,6 +405,7 @@ int main(void)
         T(core_decides_what_is_asserted),
         T(implicit_identity_taken_back),
         T(taken_back_on_every_connection),
+        T(what_a_refresh_says_anew),
         T(two_identities_one_after_the_other),
         T(registered_identity_taken_back),
         T(same_implicit_set),
