@@ -18,8 +18,7 @@ enum {
 struct epc_listener {
     struct epc_listener *next;
     struct epc_shard *sh;
-    uv_poll_t poll;
-    int fd;
+    struct epc_watch watch;
     struct lws_vhost *vhost;
     bool (*accept_fn)(void *arg, const struct epc_addr *peer);
     epc_accepted_fn *accepted; /* instead of the vhost */
@@ -27,19 +26,17 @@ struct epc_listener {
     struct epc_timer pause;
 };
 
-static void on_readable(uv_poll_t *p, int status, int events);
-
 static void on_pause_end(void *arg)
 {
     struct epc_listener *l = arg;
-    uv_poll_start(&l->poll, UV_READABLE, on_readable);
+    epc_watch_set(l->sh, &l->watch, EPC_WATCH_IN);
 }
 
 static void pause_listener(struct epc_listener *l, int err)
 {
     epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot accept connections for now\" error=\"%s\"",
             strerror(err));
-    uv_poll_stop(&l->poll);
+    epc_watch_set(l->sh, &l->watch, 0);
     epc_timer_start(l->sh, &l->pause, PAUSE_MS, on_pause_end, l);
 }
 
@@ -69,15 +66,13 @@ static void adopt(struct epc_listener *l, int fd, const struct epc_addr *peer)
         epc_log(EPC_LOG_WARN, "shard", "msg=\"connection not adopted\"");
 }
 
-static void on_readable(uv_poll_t *p, int status, int events)
+static void on_readable(void *arg, unsigned events)
 {
-    struct epc_listener *l = p->data;
+    struct epc_listener *l = arg;
     (void)events;
-    if (status < 0)
-        return;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && l->watch.fd >= 0; i++) {
         struct epc_addr peer = {.len = sizeof peer.ss};
-        int fd = accept4(l->fd, (struct sockaddr *)&peer.ss, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(l->watch.fd, (struct sockaddr *)&peer.ss, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             adopt(l, fd, &peer);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -119,8 +114,8 @@ static enum epc_err listen_on(struct epc_shard *sh, const struct epc_addr *addr,
         return EPC_ENOMEM;
     *l = *how;
     l->sh = sh;
-    l->fd = open_socket(addr);
-    if (l->fd < 0) {
+    l->watch.fd = open_socket(addr);
+    if (l->watch.fd < 0) {
         int why = errno;
         epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot listen\" address=%s error=\"%s\" hint=\"%s\"",
                 epc_addr_text(addr, text), strerror(why),
@@ -129,20 +124,18 @@ static enum epc_err listen_on(struct epc_shard *sh, const struct epc_addr *addr,
                                     : "configure an address of this machine");
         goto out;
     }
-    int r = uv_poll_init(&sh->uv, &l->poll, l->fd);
-    if (r < 0) {
+    e = epc_watch_start(sh, &l->watch, EPC_WATCH_IN, on_readable, l);
+    if (e) {
         epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot listen\" address=%s error=\"%s\"",
-                epc_addr_text(addr, text), uv_strerror(r));
+                epc_addr_text(addr, text), strerror(errno));
         goto out;
     }
-    l->poll.data = l;
-    uv_poll_start(&l->poll, UV_READABLE, on_readable);
     l->next = sh->listeners;
     sh->listeners = l;
     return EPC_OK;
 out:
-    if (l->fd >= 0)
-        close(l->fd);
+    if (l->watch.fd >= 0)
+        close(l->watch.fd);
     free(l);
     return e;
 }
@@ -159,12 +152,6 @@ enum epc_err epc_shard_listen_fd(struct epc_shard *sh, const struct epc_addr *ad
     return listen_on(sh, addr, &(struct epc_listener){.accepted = accepted, .arg = arg});
 }
 
-static void on_closed(uv_handle_t *h)
-{
-    struct epc_listener *l = h->data;
-    free(l);
-}
-
 static void close_listeners(struct epc_shard *sh, bool (*which)(const struct epc_listener *l, const void *key),
                             const void *key)
 {
@@ -177,9 +164,10 @@ static void close_listeners(struct epc_shard *sh, bool (*which)(const struct epc
         }
         *at = l->next;
         epc_timer_stop(sh, &l->pause);
-        uv_poll_stop(&l->poll);
-        uv_close((uv_handle_t *)&l->poll, on_closed);
-        close(l->fd); /* at once, so that the port is free; libuv no longer looks at it */
+        epc_watch_stop(sh, &l->watch);
+        close(l->watch.fd);
+        l->watch.fd = -1;
+        epc_shard_doom(sh, free, l); /* it may be the one that accepts just now */
     }
 }
 

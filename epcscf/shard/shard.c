@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { DEFAULT_MAX = 65536, MAX_LWS_FDS = 1 << 20, LWS_CLOSE_ROUNDS = 32, UV_CLOSE_ROUNDS = 1000 };
 
@@ -78,7 +79,7 @@ enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opt
     enum epc_err e;
     sh->index = o->index;
     snprintf(sh->label, sizeof sh->label, "%s", o->label);
-    sh->mailbox.fd = -1;
+    sh->mailbox.fd = sh->epoll_fd = -1;
     sh->hooks_tail = &sh->hooks;
     pthread_mutex_init(&sh->start_mutex, NULL);
     pthread_cond_init(&sh->start_cond, NULL);
@@ -88,7 +89,8 @@ enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opt
     e = epc_mailbox_init(&sh->mailbox, o->mailbox_max ? o->mailbox_max : DEFAULT_MAX);
     if (e)
         goto out;
-    int r = uv_loop_init(&sh->uv);
+    sh->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    int r = sh->epoll_fd < 0 ? -errno : uv_loop_init(&sh->uv);
     if (r < 0) {
         epc_log(EPC_LOG_ERROR, "shard", "msg=\"uv_loop_init failed\" error=\"%s\"", uv_strerror(r));
         e = EPC_EIO;
@@ -222,6 +224,8 @@ void epc_shard_destroy(struct epc_shard *sh)
         epc_shard_lws_close(sh);
         this_shard = before;
     }
+    if (sh->epoll_fd >= 0)
+        close(sh->epoll_fd);
     epc_mailbox_free(&sh->mailbox);
     pthread_mutex_destroy(&sh->start_mutex);
     pthread_cond_destroy(&sh->start_cond);

@@ -109,19 +109,20 @@ void epc_work_cancel(struct epc_work *w); /**< done() will not run; NULL-safe */
 
 enum { EPC_WATCH_IN = 1, EPC_WATCH_OUT = 2, EPC_WATCH_ERR = 4 };
 typedef void epc_watch_fn(void *arg, unsigned events);
-struct epc_watch_io;
-/** Embedded in its owner, which sets @p fd (non-blocking) first and closes it after epc_watch_stop(). */
+/** Embedded in its owner, which sets @p fd (non-blocking) first and closes it after epc_watch_stop(). Zeroed: not
+ *  started. */
 struct epc_watch {
     int fd;
-    unsigned _events;         /* private */
-    struct epc_watch_io *_io; /* private */
+    uint8_t _events; /* private, as the next two */
+    bool _on;        /* started */
+    bool _known;     /* to the kernel */
     epc_watch_fn *fn;
     void *arg;
 };
 /** @p fn is called, level-triggered, for what of @p events is there: it must read or write until less comes
  *  than was asked for, or leave the rest to the next turn. EPC_WATCH_ERR comes alone and unasked: the socket
  *  has an error, which the owner reads away (SO_ERROR, MSG_ERRQUEUE, recv) or stops.
- *  @return EPC_OK, EPC_ENOMEM, EPC_EIO (not a descriptor that can be watched) */
+ *  @return EPC_OK, EPC_EIO (not a descriptor that can be watched) */
 enum epc_err epc_watch_start(struct epc_shard *sh, struct epc_watch *w, unsigned events, epc_watch_fn *fn,
                              void *arg) EPC_MUST_CHECK;
 void epc_watch_set(struct epc_shard *sh, struct epc_watch *w, unsigned events); /**< cheap when unchanged */

@@ -1,7 +1,7 @@
 /* Private to shard/: how a turn of the loop, the mailbox and the timing wheel fit together.
  *
- * libuv waits and calls back for file descriptors. Between two waits lies the *turn*: due timers, the
- * mailbox, the hooks of the turn's end, then the doomed list. */
+ * The loop waits for file descriptors (watch.c) and calls back for them; libuv, which lws needs, is one of them.
+ * Between two waits lies the *turn*: due timers, the mailbox, the hooks of the turn's end, then the doomed list. */
 #ifndef EPC_SHARD_PRIV_H
 #define EPC_SHARD_PRIV_H
 
@@ -9,6 +9,7 @@
 
 #include <libwebsockets.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <uv.h>
 
 /* ---- timing wheel: 64 slots a level, a level for each 6 bits of the time in ms -------------------
@@ -58,6 +59,7 @@ struct epc_doomed {
     void *obj;
 };
 struct epc_listener;
+enum { EPC_READY_MAX = 256 }; /* descriptors of one wait; the rest comes with the next */
 
 struct epc_shard {
     unsigned index;
@@ -82,9 +84,14 @@ struct epc_shard {
 
     uv_loop_t uv;
     bool uv_ready;
-    uv_timer_t wheel_timer;
-    uint64_t uv_due;            /* monotonic ms for which wheel_timer is armed; UINT64_MAX = idle */
+    uv_timer_t uv_keep;         /* never fires */
+    struct epc_watch uv_watch;  /* its epoll set */
+    bool uv_due;
     struct lws_context *lws;
+
+    int epoll_fd;
+    struct epoll_event ready[EPC_READY_MAX];
+    int n_ready, ready_at;
 
     struct epc_wheel wheel;
     struct epc_mailbox mailbox;
@@ -100,6 +107,7 @@ struct epc_shard {
 
 enum epc_err epc_shard_loop_open(struct epc_shard *sh) EPC_MUST_CHECK; /* owner thread */
 void epc_shard_loop_run(struct epc_shard *sh);
+void epc_shard_wait(struct epc_shard *sh, int timeout_ms); /* for descriptors, and call back for them */
 void epc_shard_loop_close(struct epc_shard *sh);
 void epc_shard_lws_close(struct epc_shard *sh); /* lws and libuv */
 void epc_shard_run_doomed(struct epc_shard *sh);

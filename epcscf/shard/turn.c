@@ -1,4 +1,4 @@
-/* The shard's loop: libuv, and between its waits a turn of ours. */
+/* The shard's loop: wait for descriptors, give libuv its round if it has work, then a turn of ours. */
 #include "shard/shard_priv.h"
 
 #include <stdlib.h>
@@ -74,25 +74,39 @@ static bool turn(struct epc_shard *sh)
     return true;
 }
 
-static void on_wheel_timer(uv_timer_t *t)
+static void on_uv_ready(void *arg, unsigned events)
 {
-    uv_stop(t->loop); /* libuv would wait on, were this due at the start of its round */
+    struct epc_shard *sh = arg;
+    (void)events;
+    sh->uv_due = true;
 }
 
-/* Let libuv wait no longer than for our next timer. */
-static void arm(struct epc_shard *sh)
+/* libuv serves what lws does: little. It gets a round when its own epoll set has something, when one of its
+ * timers is due, or when its set was changed: all but the first make its timeout 0. */
+static void run_uv(struct epc_shard *sh)
 {
-    uint64_t at = epc_wheel_next(&sh->wheel);
-    if (at == sh->uv_due)
+    if (!sh->uv_due && uv_backend_timeout(&sh->uv) != 0)
         return;
-    sh->uv_due = at;
-    if (at == UINT64_MAX) {
-        uv_timer_stop(&sh->wheel_timer);
-        return;
-    }
+    sh->uv_due = false;
+    uv_run(&sh->uv, UV_RUN_NOWAIT);
+}
+
+/* How long nothing is to be done, unless a descriptor becomes ready. */
+static int time_to_wait(struct epc_shard *sh)
+{
+    enum { LONG_MS = 3600000 };
+    uint64_t at = epc_wheel_next(&sh->wheel), now = epc_now_ms();
+    uint64_t wait = at > now ? at - now : 0;
     uv_update_time(&sh->uv);
-    uint64_t now = epc_now_ms();
-    uv_timer_start(&sh->wheel_timer, on_wheel_timer, at > now ? at - now : 0, 0);
+    int uv = uv_backend_timeout(&sh->uv);
+    if (uv >= 0 && (uint64_t)uv < wait)
+        wait = (uint64_t)uv;
+    return (int)(wait < LONG_MS ? wait : LONG_MS);
+}
+
+static void never(uv_timer_t *t)
+{
+    (void)t;
 }
 
 static void on_mail(void *arg, unsigned events)
@@ -108,24 +122,24 @@ static void on_mail(void *arg, unsigned events)
 
 enum epc_err epc_shard_loop_open(struct epc_shard *sh)
 {
-    sh->uv_due = UINT64_MAX;
-    uv_timer_init(&sh->uv, &sh->wheel_timer);
+    /* Without an active handle libuv would always ask for a round at once. */
+    uv_timer_init(&sh->uv, &sh->uv_keep);
+    uv_timer_start(&sh->uv_keep, never, UINT64_MAX / 2, 0);
     sh->mail_watch.fd = sh->mailbox.fd;
     sh->mail_pending = true; /* posts may have come before the thread */
-    return epc_watch_start(sh, &sh->mail_watch, EPC_WATCH_IN, on_mail, sh);
+    sh->uv_watch.fd = uv_backend_fd(&sh->uv);
+    enum epc_err err = epc_watch_start(sh, &sh->mail_watch, EPC_WATCH_IN, on_mail, sh);
+    return err ? err : epc_watch_start(sh, &sh->uv_watch, EPC_WATCH_IN, on_uv_ready, sh);
 }
 
 void epc_shard_loop_run(struct epc_shard *sh)
 {
     for (;;) {
         bool left = turn(sh);
-        /* What on_stop began has had its round of libuv. */
+        /* What on_stop began has had its round of descriptors. */
         bool done = sh->stopping && (sh->holds == 0 || sh->stop_late);
-        if (!left && !done)
-            arm(sh);
-        uv_run(&sh->uv, left || done ? UV_RUN_NOWAIT : UV_RUN_ONCE);
-        if (sh->uv_due != UINT64_MAX && !uv_is_active((const uv_handle_t *)&sh->wheel_timer))
-            sh->uv_due = UINT64_MAX; /* it has fired */
+        epc_shard_wait(sh, left || done ? 0 : time_to_wait(sh));
+        run_uv(sh);
         if (done && (sh->holds == 0 || sh->stop_late))
             return;
     }
@@ -134,6 +148,7 @@ void epc_shard_loop_run(struct epc_shard *sh)
 void epc_shard_loop_close(struct epc_shard *sh)
 {
     epc_watch_stop(sh, &sh->mail_watch);
+    epc_watch_stop(sh, &sh->uv_watch);
     epc_shard_run_doomed(sh);
 }
 

@@ -1,77 +1,86 @@
 /* File descriptors of the rooms in the shard's loop. */
-#include "shard/shard.h"
+#include "shard/shard_priv.h"
 
-#include <stdlib.h>
-#include <uv.h>
+#include <errno.h>
+#include <string.h>
 
-/* libuv lets go of its handle later than the owner of the watch may live. */
-struct epc_watch_io {
-    uv_poll_t poll;
-    struct epc_watch *w; /* NULL: stopped */
-};
-
-static void on_poll(uv_poll_t *p, int status, int events);
-
-static void on_closed(uv_handle_t *h)
+/* In the kernel's set only while something is waited for: it tells of a hang-up unasked, again and again. */
+static int apply(struct epc_shard *sh, struct epc_watch *w)
 {
-    free(EPC_CONTAINER(h, struct epc_watch_io, poll));
-}
-
-static int apply(struct epc_watch *w)
-{
-    int events = (w->_events & EPC_WATCH_IN ? UV_READABLE : 0) | (w->_events & EPC_WATCH_OUT ? UV_WRITABLE : 0);
-    return events ? uv_poll_start(&w->_io->poll, events, on_poll) : uv_poll_stop(&w->_io->poll);
-}
-
-static void on_poll(uv_poll_t *p, int status, int events)
-{
-    struct epc_watch_io *io = EPC_CONTAINER(p, struct epc_watch_io, poll);
-    if (!io->w)
-        return;
-    if (status >= 0) {
-        io->w->fn(io->w->arg, (events & UV_READABLE ? EPC_WATCH_IN : 0u) | (events & UV_WRITABLE ? EPC_WATCH_OUT : 0u));
-        return;
-    }
-    /* An error of the socket: libuv has stopped watching. Whoever owns it reads the error away. */
-    io->w->fn(io->w->arg, EPC_WATCH_ERR);
-    if (io->w)
-        apply(io->w);
+    struct epoll_event ev = {
+        .events = (w->_events & EPC_WATCH_IN ? EPOLLIN : 0u) | (w->_events & EPC_WATCH_OUT ? EPOLLOUT : 0u),
+        .data.ptr = w,
+    };
+    int op = !w->_known ? EPOLL_CTL_ADD : w->_events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+    if (!w->_known && !w->_events)
+        return 0;
+    if (epoll_ctl(sh->epoll_fd, op, w->fd, &ev) < 0)
+        return -1;
+    w->_known = w->_events != 0;
+    return 0;
 }
 
 enum epc_err epc_watch_start(struct epc_shard *sh, struct epc_watch *w, unsigned events, epc_watch_fn *fn, void *arg)
 {
     EPC_ASSERT_OWNER(sh);
-    struct epc_watch_io *io = calloc(1, sizeof *io);
-    if (!io)
-        return EPC_ENOMEM;
-    if (uv_poll_init(epc_shard_uv(sh), &io->poll, w->fd) < 0) {
-        free(io);
+    w->_events = (uint8_t)events;
+    w->_known = false;
+    if (apply(sh, w) < 0)
         return EPC_EIO;
-    }
-    io->w = w;
-    w->_io = io;
-    w->_events = events;
+    w->_on = true;
     w->fn = fn;
     w->arg = arg;
-    apply(w);
     return EPC_OK;
 }
 
 void epc_watch_set(struct epc_shard *sh, struct epc_watch *w, unsigned events)
 {
     EPC_ASSERT_OWNER(sh);
-    if (!w->_io || w->_events == events)
+    if (!w->_on || w->_events == events)
         return;
-    w->_events = events;
-    apply(w);
+    w->_events = (uint8_t)events;
+    if (apply(sh, w) < 0)
+        epc_log(EPC_LOG_ERROR, "shard", "msg=\"cannot watch a descriptor\" error=\"%s\"", strerror(errno));
+}
+
+/* What the kernel has told already is not passed on: the watch may be freed now. */
+static void forget(struct epc_shard *sh, struct epc_watch *w)
+{
+    for (int i = sh->ready_at; i < sh->n_ready; i++)
+        if (sh->ready[i].data.ptr == w)
+            sh->ready[i].data.ptr = NULL;
+    w->_on = w->_known = false;
+    w->_events = 0;
 }
 
 void epc_watch_stop(struct epc_shard *sh, struct epc_watch *w)
 {
     EPC_ASSERT_OWNER(sh);
-    if (!w->_io)
+    if (!w->_on)
         return;
-    w->_io->w = NULL;
-    uv_close((uv_handle_t *)&w->_io->poll, on_closed);
-    w->_io = NULL;
+    w->_events = 0;
+    apply(sh, w); /* closing is not enough: a child of the process may still have the descriptor */
+    forget(sh, w);
+}
+
+static unsigned events_of(const struct epc_watch *w, uint32_t told)
+{
+    if (told & EPOLLERR)
+        return EPC_WATCH_ERR;
+    unsigned events = (told & (EPOLLIN | EPOLLHUP) ? EPC_WATCH_IN : 0u) |
+                      (told & (EPOLLOUT | EPOLLHUP) ? EPC_WATCH_OUT : 0u);
+    return events & w->_events;
+}
+
+void epc_shard_wait(struct epc_shard *sh, int timeout_ms)
+{
+    sh->n_ready = epoll_wait(sh->epoll_fd, sh->ready, EPC_READY_MAX, timeout_ms);
+    for (sh->ready_at = 0; sh->ready_at < sh->n_ready;) {
+        const struct epoll_event *ev = &sh->ready[sh->ready_at++];
+        struct epc_watch *w = ev->data.ptr;
+        unsigned events = w ? events_of(w, ev->events) : 0;
+        if (events)
+            w->fn(w->arg, events);
+    }
+    sh->n_ready = sh->ready_at = 0;
 }

@@ -86,6 +86,7 @@ static void lose(struct epc_flow *f)
 
 static void all_sent(struct epc_flow *f)
 {
+    f->full = false;
     epc_watch_set(f->w->sh, &f->watch, EPC_WATCH_IN);
     if (!f->hang_up || !f->said_bye)
         return;
@@ -124,6 +125,7 @@ static void flush(struct epc_flow *f)
             return;
         }
     }
+    f->full = true;
     epc_watch_set(f->w->sh, &f->watch, EPC_WATCH_IN | EPC_WATCH_OUT);
 }
 
@@ -143,10 +145,8 @@ static void on_turn_end(void *arg)
 void epc_conn_send_soon(struct epc_flow *f)
 {
     struct epc_wss *w = f->w;
-    if (f->state == EPC_FLOW_GONE || f->prev_dirty)
+    if (f->state == EPC_FLOW_GONE || f->prev_dirty || f->full)
         return;
-    if (f->watch._events & EPC_WATCH_OUT)
-        return; /* the socket is full: it will say when it is not */
     f->next_dirty = w->dirty;
     f->prev_dirty = &w->dirty;
     if (w->dirty)
@@ -157,7 +157,7 @@ void epc_conn_send_soon(struct epc_flow *f)
 
 void epc_conn_send_now(struct epc_flow *f)
 {
-    if (f->state != EPC_FLOW_GONE && !(f->watch._events & EPC_WATCH_OUT))
+    if (f->state != EPC_FLOW_GONE && !f->full)
         flush(f);
 }
 

@@ -67,6 +67,7 @@ struct epc_flow {
     bool registered;
     bool awaiting_pong; /* nothing came since the last ping */
     bool dying;         /* aborted: the socket closes at the end of the turn */
+    bool full;          /* the socket takes no more for now, and will say when it does */
     bool hang_up;       /* when all is sent, the connection ends */
     bool said_bye;      /* the TLS alert that ends it is on its way */
     bool deaf;          /* nothing that still comes is of interest */
