@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 enum { DEFAULT_MAX = 65536, MAX_LWS_FDS = 1 << 20, LWS_CLOSE_ROUNDS = 32, UV_CLOSE_ROUNDS = 1000 };
 
@@ -79,7 +78,7 @@ enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opt
     enum epc_err e;
     sh->index = o->index;
     snprintf(sh->label, sizeof sh->label, "%s", o->label);
-    sh->mailbox.fd = sh->epoll_fd = -1;
+    sh->mailbox.fd = sh->poller.fd = -1;
     sh->hooks_tail = &sh->hooks;
     pthread_mutex_init(&sh->start_mutex, NULL);
     pthread_cond_init(&sh->start_cond, NULL);
@@ -89,8 +88,7 @@ enum epc_err epc_shard_create(struct epc_shard **out, const struct epc_shard_opt
     e = epc_mailbox_init(&sh->mailbox, o->mailbox_max ? o->mailbox_max : DEFAULT_MAX);
     if (e)
         goto out;
-    sh->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    int r = sh->epoll_fd < 0 ? -errno : uv_loop_init(&sh->uv);
+    int r = epc_poller_open(&sh->poller) ? -errno : uv_loop_init(&sh->uv);
     if (r < 0) {
         epc_log(EPC_LOG_ERROR, "shard", "msg=\"uv_loop_init failed\" error=\"%s\"", uv_strerror(r));
         e = EPC_EIO;
@@ -224,8 +222,7 @@ void epc_shard_destroy(struct epc_shard *sh)
         epc_shard_lws_close(sh);
         this_shard = before;
     }
-    if (sh->epoll_fd >= 0)
-        close(sh->epoll_fd);
+    epc_poller_close(&sh->poller);
     epc_mailbox_free(&sh->mailbox);
     pthread_mutex_destroy(&sh->start_mutex);
     pthread_cond_destroy(&sh->start_cond);
@@ -262,6 +259,11 @@ enum epc_err epc_shard_post(struct epc_shard *sh, epc_shard_fn *fn, void *arg)
     enum epc_err e = epc_mailbox_put(&sh->mailbox, fn, arg);
     epc_count(e ? EPC_C_SHARD_DROPPED : EPC_C_SHARD_POSTED);
     return e;
+}
+
+struct epc_poller *epc_shard_poller(struct epc_shard *sh)
+{
+    return &sh->poller;
 }
 
 uv_loop_t *epc_shard_uv(struct epc_shard *sh)

@@ -5,11 +5,10 @@
 #ifndef EPC_SHARD_PRIV_H
 #define EPC_SHARD_PRIV_H
 
-#include "shard/shard.h"
+#include "shard/poller.h"
 
 #include <libwebsockets.h>
 #include <pthread.h>
-#include <sys/epoll.h>
 #include <uv.h>
 
 /* ---- timing wheel: 64 slots a level, a level for each 6 bits of the time in ms -------------------
@@ -59,7 +58,6 @@ struct epc_doomed {
     void *obj;
 };
 struct epc_listener;
-enum { EPC_READY_MAX = 256 }; /* descriptors of one wait; the rest comes with the next */
 
 struct epc_shard {
     unsigned index;
@@ -89,9 +87,7 @@ struct epc_shard {
     bool uv_due;
     struct lws_context *lws;
 
-    int epoll_fd;
-    struct epoll_event ready[EPC_READY_MAX];
-    int n_ready, ready_at;
+    struct epc_poller poller;
 
     struct epc_wheel wheel;
     struct epc_mailbox mailbox;
@@ -107,7 +103,6 @@ struct epc_shard {
 
 enum epc_err epc_shard_loop_open(struct epc_shard *sh) EPC_MUST_CHECK; /* owner thread */
 void epc_shard_loop_run(struct epc_shard *sh);
-void epc_shard_wait(struct epc_shard *sh, int timeout_ms); /* for descriptors, and call back for them */
 void epc_shard_loop_close(struct epc_shard *sh);
 void epc_shard_lws_close(struct epc_shard *sh); /* lws and libuv */
 void epc_shard_run_doomed(struct epc_shard *sh);

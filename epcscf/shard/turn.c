@@ -138,7 +138,7 @@ void epc_shard_loop_run(struct epc_shard *sh)
         bool left = turn(sh);
         /* What on_stop began has had its round of descriptors. */
         bool done = sh->stopping && (sh->holds == 0 || sh->stop_late);
-        epc_shard_wait(sh, left || done ? 0 : time_to_wait(sh));
+        epc_poller_wait(&sh->poller, left || done ? 0 : time_to_wait(sh));
         run_uv(sh);
         if (done && (sh->holds == 0 || sh->stop_late))
             return;

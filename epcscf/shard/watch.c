@@ -1,8 +1,22 @@
 /* File descriptors of the rooms in the shard's loop. */
-#include "shard/shard_priv.h"
+#include "shard/poller.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
+
+enum epc_err epc_poller_open(struct epc_poller *p)
+{
+    p->fd = epoll_create1(EPOLL_CLOEXEC);
+    return p->fd < 0 ? EPC_EIO : EPC_OK;
+}
+
+void epc_poller_close(struct epc_poller *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    p->fd = -1;
+}
 
 /* In the kernel's set only while something is waited for: it tells of a hang-up unasked, again and again. */
 static int apply(struct epc_shard *sh, struct epc_watch *w)
@@ -14,7 +28,7 @@ static int apply(struct epc_shard *sh, struct epc_watch *w)
     int op = !w->_known ? EPOLL_CTL_ADD : w->_events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
     if (!w->_known && !w->_events)
         return 0;
-    if (epoll_ctl(sh->epoll_fd, op, w->fd, &ev) < 0)
+    if (epoll_ctl(epc_shard_poller(sh)->fd, op, w->fd, &ev) < 0)
         return -1;
     w->_known = w->_events != 0;
     return 0;
@@ -46,9 +60,10 @@ void epc_watch_set(struct epc_shard *sh, struct epc_watch *w, unsigned events)
 /* What the kernel has told already is not passed on: the watch may be freed now. */
 static void forget(struct epc_shard *sh, struct epc_watch *w)
 {
-    for (int i = sh->ready_at; i < sh->n_ready; i++)
-        if (sh->ready[i].data.ptr == w)
-            sh->ready[i].data.ptr = NULL;
+    struct epc_poller *p = epc_shard_poller(sh);
+    for (int i = p->at; i < p->n_ready; i++)
+        if (p->ready[i].data.ptr == w)
+            p->ready[i].data.ptr = NULL;
     w->_on = w->_known = false;
     w->_events = 0;
 }
@@ -72,15 +87,15 @@ static unsigned events_of(const struct epc_watch *w, uint32_t told)
     return events & w->_events;
 }
 
-void epc_shard_wait(struct epc_shard *sh, int timeout_ms)
+void epc_poller_wait(struct epc_poller *p, int timeout_ms)
 {
-    sh->n_ready = epoll_wait(sh->epoll_fd, sh->ready, EPC_READY_MAX, timeout_ms);
-    for (sh->ready_at = 0; sh->ready_at < sh->n_ready;) {
-        const struct epoll_event *ev = &sh->ready[sh->ready_at++];
+    p->n_ready = epoll_wait(p->fd, p->ready, EPC_READY_MAX, timeout_ms);
+    for (p->at = 0; p->at < p->n_ready;) {
+        const struct epoll_event *ev = &p->ready[p->at++];
         struct epc_watch *w = ev->data.ptr;
         unsigned events = w ? events_of(w, ev->events) : 0;
         if (events)
             w->fn(w->arg, events);
     }
-    sh->n_ready = sh->ready_at = 0;
+    p->n_ready = p->at = 0;
 }

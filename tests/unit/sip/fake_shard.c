@@ -1,10 +1,10 @@
-/* The shard's door on one thread that the test turns by hand: libuv for sockets, no lws, no mailbox. */
+/* The shard's door on one thread that the test turns by hand: epoll for sockets, no lws, no mailbox. */
 #include "fakes.h"
+#include "shard/poller.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <time.h>
-#include <uv.h>
 
 struct doomed {
     struct doomed *next;
@@ -13,7 +13,7 @@ struct doomed {
 };
 
 struct epc_shard {
-    uv_loop_t uv;
+    struct epc_poller poller;
     struct epc_turn_end *hooks;
     struct epc_timer *timers;
     struct doomed *doomed;
@@ -24,9 +24,9 @@ struct epc_shard *fake_shard_new(unsigned index)
 {
     struct epc_shard *sh = calloc(1, sizeof *sh);
     assert(sh);
-    int r = uv_loop_init(&sh->uv);
-    assert(r == 0);
-    (void)r;
+    enum epc_err err = epc_poller_open(&sh->poller);
+    assert(err == EPC_OK);
+    (void)err;
     sh->index = index;
     return sh;
 }
@@ -70,7 +70,7 @@ void fake_shard_turn(struct epc_shard *sh)
     const struct timespec a_moment = {.tv_nsec = 200000};
     if (!sh->hooks && !sh->doomed)
         nanosleep(&a_moment, NULL); /* the test asks again at once */
-    uv_run(&sh->uv, UV_RUN_NOWAIT);
+    epc_poller_wait(&sh->poller, 0);
     run_timers(sh);
     run_hooks(sh);
     run_doomed(sh);
@@ -80,10 +80,7 @@ void fake_shard_free(struct epc_shard *sh)
 {
     run_doomed(sh);
     assert(!sh->timers && !sh->hooks);
-    uv_run(&sh->uv, UV_RUN_NOWAIT); /* what was stopped is closed */
-    int r = uv_loop_close(&sh->uv);
-    assert(r == 0);
-    (void)r;
+    epc_poller_close(&sh->poller);
     free(sh);
 }
 
@@ -114,9 +111,9 @@ void epc_shard_doom(struct epc_shard *sh, void (*fn)(void *obj), void *obj)
     *end = d;
 }
 
-struct uv_loop_s *epc_shard_uv(struct epc_shard *sh)
+struct epc_poller *epc_shard_poller(struct epc_shard *sh)
 {
-    return &sh->uv;
+    return &sh->poller;
 }
 
 void epc_shard_at_turn_end(struct epc_shard *sh, struct epc_turn_end *h, epc_timer_fn *fn, void *arg)
