@@ -46,6 +46,8 @@ def notes_of(details):
         words.append("p50/p99/p99.9 " + "/".join(f"{middle[k] / 1000:.2f}" for k in ("p50_us", "p99_us", "p999_us")) + " ms")
     if "standin_share" in middle:
         words.append(f"server {100 * middle.get('server_share', 0):.0f} %, stand-ins {100 * middle['standin_share']:.0f} %")
+    if middle.get("others_share", 0) > 0.2:
+        words.append(f"others {100 * middle['others_share']:.0f} %")
     if "patience_s" in middle:
         words.append(f"clients give up after {1000 * middle['patience_s']:.0f} ms")
     if "users" in middle:
@@ -106,11 +108,21 @@ def markdown(runs):
              "process tree; servers took turns in the same run.", ""]
     lines += table(record) + [""]
     lines += curve_tables(record)
-    for title, items in (("Faults", record.faults), ("Notes", record.notes)):
+    for title, items in (("Faults", record.faults), ("Notes", record.notes + crowd(record))):
         if items:
             lines += [f"## {title}", ""] + [f"- {item}" for item in items] + [""]
     lines += history_table(runs)
     return "\n".join(lines) + "\n"
+
+
+def crowd(record):
+    """Whether the machine had other things to do."""
+    shares = [d["others_share"] for kinds in record.details.values() for rounds in kinds.values() for d in rounds
+              if "others_share" in d]
+    if not shares or statistics.median(shares) < 0.2:
+        return []
+    return [f"Processes that are not of this benchmark took {100 * statistics.median(shares):.0f} % of a core (median) and "
+            f"up to {100 * max(shares):.0f} %: rates and latencies by the clock are worth little, costs a little less."]
 
 
 def table(record):

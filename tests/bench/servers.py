@@ -56,6 +56,13 @@ def cpu_seconds(pid):
     return total
 
 
+def machine_cpu_seconds():
+    """What every core of the machine has done or had stolen, except waiting."""
+    with open("/proc/stat") as f:
+        user, nice, system, _, _, irq, softirq, steal = map(int, f.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def pss_kb(pid):
     total = 0
     for p in tree(pid):

@@ -8,7 +8,7 @@ import time
 import servers
 from peer import Peer
 from record import BenchError, Record
-from servers import IMS, PLAIN, Load, Process, certificates, cpu_seconds
+from servers import IMS, PLAIN, Load, Process, certificates, cpu_seconds, machine_cpu_seconds
 
 SDP = os.path.join(servers.TESTS, "lab/samples/chromium-audio.sdp")
 STANDINS = 1  # the core (of the machine) on which the load and the stand-ins run
@@ -57,13 +57,16 @@ class Stage:
         return sum(cpu_seconds(p.pid) for p in [*self.parts, self.load.own] if p is not self.server)
 
     def cost(self, *words):
-        """A command of the load (load/main.c), and what it took: cpu_s of the server, the shares of their cores
-        that the server and the stand-ins had."""
-        before, others, began = cpu_seconds(self.server.pid), self.busy(), time.monotonic()
+        """A command of the load (load/main.c), and what it took: cpu_s of the server, and how much of a core the
+        server, the stand-ins and all who are not of this benchmark had."""
+        def now():
+            return time.monotonic(), cpu_seconds(self.server.pid), self.busy(), machine_cpu_seconds()
+        before = now()
         done = self.load.do(*words)
-        wall = time.monotonic() - began
-        done["cpu_s"] = cpu_seconds(self.server.pid) - before
-        done["server_share"], done["standin_share"] = done["cpu_s"] / wall, (self.busy() - others) / wall
+        wall, server, standins, machine = (b - a for a, b in zip(before, now()))
+        done["cpu_s"] = server
+        done["server_share"], done["standin_share"] = server / wall, standins / wall
+        done["others_share"] = max(0.0, machine - server - standins) / wall
         self.look()
         return done
 
@@ -105,7 +108,8 @@ def rate(done):
 
 
 def details(done):
-    return {k: done[k] for k in ("p50_us", "p99_us", "p999_us", "server_share", "standin_share") if k in done}
+    return {k: done[k] for k in ("p50_us", "p99_us", "p999_us", "server_share", "standin_share", "others_share")
+            if k in done}
 
 
 def attempt(options, record, kind, body, **how):

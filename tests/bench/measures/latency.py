@@ -1,7 +1,7 @@
 """What the edge adds to the time of a REGISTER at half load. Open loop, at half of the eP-CSCF's capacity (found just
 before, closed loop); the zero line is the bare TLS server, which answers by itself: so the way to the core and back
 counts as the edge's."""
-from stage import attempt, check
+from stage import attempt, check, details
 
 KINDS = ("epcscf", "tls", "kamailio")
 USERS = 1000
@@ -28,8 +28,8 @@ def body_of(options, state):
         if done["lost"] > done["done"] / 100:
             record.note(f"latency, {stage.kind}: {done['lost']} requests could not be sent in time")
         state[stage.kind] = done
-        record.add("latency_rate", stage.kind, done["done"] / done["seconds"], server_share=done["server_share"],
-                   standin_share=done["standin_share"])
+        record.add("latency_rate", stage.kind, done["done"] / done["seconds"],
+                   **{k: v for k, v in details(done).items() if k.endswith("share")})
         for part in PARTS:
             record.add(f"latency_{part[:-3]}", stage.kind, done[part] / 1000)
     return body

@@ -5,7 +5,7 @@ for twice the capacity only if each gives up in time: an answer that comes later
 the capacity is offered: recovery is the time until the last request began that was refused, failed or took longer
 than 100 ms."""
 from measures.idle import descriptor_limit
-from stage import attempt, check
+from stage import attempt, check, details
 
 CALLS, DIALOGS_S, EMERGENCIES_S, AFTER_S = 200, 20, 5, 6
 
@@ -50,8 +50,8 @@ def report(record, kind, capacity, seconds, patience, done):
     parts = {name: done[name] for name in ("register", "dialog", "sos") if name in done}
     tried, served = sum(map(sent, parts.values())), sum(p["done"] for p in parts.values())
     record.add("overload_capacity", kind, capacity)
-    record.add("overload_offered", kind, share(tried / seconds, capacity), standin_share=done["standin_share"],
-               server_share=done["server_share"], patience_s=patience)
+    record.add("overload_offered", kind, share(tried / seconds, capacity), patience_s=patience,
+               **{k: v for k, v in details(done).items() if k.endswith("share")})
     record.add("overload_served", kind, share(served / seconds, capacity), **latencies(register))
     record.add("overload_refused", kind, share(register["refused"], sent(register)))
     if register["refused"]:
