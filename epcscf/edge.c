@@ -167,6 +167,8 @@ enum epc_err epc_edge_create(struct epc_edge **out, struct epc_shard *sh, const 
     e->cfg = o->cfg;
     enum epc_err err = epc_sip_create(&e->sip, sh, &o->cfg->sip, o->token_key, &sip_handler, e);
     if (err == EPC_OK)
+        epc_sip_set_emergency(e->sip, o->cfg->calls.emergency_numbers, o->cfg->calls.n_emergency_numbers);
+    if (err == EPC_OK)
         err = epc_auth_create(&e->auth, sh, &o->cfg->tokens);
     if (err == EPC_OK)
         err = epc_reg_create(&e->reg, sh, e->sip, e->auth, o->cfg);

@@ -57,6 +57,9 @@ struct epc_cfg_sip {
     uint32_t flow_timer_s;        /**< Flow-Timer: a WIC keeps its connection alive that often; 0 = not said */
     bool no_outbound_480;         /**< answer 480 instead of 430 when the flow is gone */
     char *token_key_file;         /**< 32 octets for flow tokens; NULL: a fresh key at each start */
+    uint32_t overload_delay_ms;   /**< lateness beyond which new requests are refused; 0: never */
+    uint32_t overload_interval_ms; /**< how long it must last to count as overload */
+    uint32_t overload_retry_after_s;
 };
 
 /** What happens to calls when the token behind a registration ends. */

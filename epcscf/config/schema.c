@@ -328,6 +328,15 @@ static const struct cfg_key main_keys[] = {
     {"sip.token_key_file", CFG_FILE_READ, AT(sip.token_key_file),
      .def_note = "a fresh key at each start",
      .help = "32 octets that protect flow tokens; the same for all starts"},
+    {"sip.overload_delay_ms", CFG_U32, AT(sip.overload_delay_ms), .min = 0, .max = 10000, .unit = "ms", .def = "50",
+     .help = "when requests wait longer than this, all the time, the least urgent get 503 with `Retry-After`: "
+             "first new registrations and requests that stand alone, at twice this time refreshes, then new calls, "
+             "then de-registrations; requests within calls and emergency calls never. 0: nothing is refused"},
+    {"sip.overload_interval_ms", CFG_U32, AT(sip.overload_interval_ms), .min = 100, .max = 60000, .unit = "ms",
+     .def = "500", .help = "how long that must last before it is overload, and not be so before it is over"},
+    {"sip.overload_retry_after_s", CFG_U32, AT(sip.overload_retry_after_s), .min = 1, .max = 3600, .unit = "s",
+     .def = "5", .help = "least `Retry-After` that browsers are told in overload; each gets its own, up to three "
+                         "times as much, so that they do not come back together. The core is told 1"},
 
     {"registration.min_expires_s", CFG_U32, AT(registration.min_expires_s), .min = 10,
      .max = 86400, .unit = "s", .def = "60", .help = "shorter registrations get 423"},

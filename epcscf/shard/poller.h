@@ -9,6 +9,7 @@
 enum { EPC_READY_MAX = 256 }; /* descriptors of one wait; the rest comes with the next */
 struct epc_poller {
     int fd;
+    uint64_t looked_ms; /* last wait that left nothing behind: what comes is there since then, or later */
     int n_ready, at; /* of this wait, and what has been passed on of it */
     struct epoll_event ready[EPC_READY_MAX];
 };

@@ -266,6 +266,12 @@ struct epc_poller *epc_shard_poller(struct epc_shard *sh)
     return &sh->poller;
 }
 
+uint64_t epc_shard_looked_ms(struct epc_shard *sh)
+{
+    EPC_ASSERT_OWNER(sh);
+    return sh->poller.looked_ms;
+}
+
 uv_loop_t *epc_shard_uv(struct epc_shard *sh)
 {
     return &sh->uv;

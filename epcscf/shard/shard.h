@@ -68,6 +68,10 @@ struct lws_context *epc_shard_lws(struct epc_shard *sh);
 /** From an lws callback: the shard that this context belongs to. */
 struct epc_shard *epc_shard_from_lws(struct lws_context *ctx);
 
+/** When the loop last had everything before it that was there to do (on the clock of epc_now_ms()): what is
+ *  being done now may have waited since then. */
+uint64_t epc_shard_looked_ms(struct epc_shard *sh);
+
 /** Open a listener of this shard's own with SO_REUSEPORT on @p addr and hand each accepted socket
  *  (non-blocking, TCP_NODELAY) to @p vhost. Several shards may listen on one address: the kernel
  *  spreads connections. Closed by epc_shard_stop().

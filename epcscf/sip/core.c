@@ -127,8 +127,8 @@ static struct core_hop answer_hop(const sip_t *sip, const struct core_hop *from)
     return to;
 }
 
-static void reply_stateless(struct epc_sip *s, const struct core_hop *from, const sip_t *sip, int status,
-                            const char *phrase, const char *to_tag)
+static void reply_stateless_with(struct epc_sip *s, const struct core_hop *from, const sip_t *sip, int status,
+                                 const char *phrase, const char *to_tag, const char *extra)
 {
     char tag[17];
     struct core_hop to;
@@ -141,7 +141,7 @@ static void reply_stateless(struct epc_sip *s, const struct core_hop *from, cons
         snprintf(tag, sizeof tag, "%016llx", (unsigned long long)epc_hash_bytes(branch, strlen(branch)));
         to_tag = tag;
     }
-    msg_t *resp = epc_sip_make_response(sip, status, phrase, to_tag, NULL);
+    msg_t *resp = epc_sip_make_response(sip, status, phrase, to_tag, extra);
     char *text = resp ? epc_sip_text(resp, &n) : NULL;
     to = answer_hop(sip, from);
     if (!text || core_net_send(s->net, &to, text, n, NULL) != EPC_OK)
@@ -153,6 +153,12 @@ static void reply_stateless(struct epc_sip *s, const struct core_hop *from, cons
     free(text);
     if (resp)
         msg_destroy(resp);
+}
+
+static void reply_stateless(struct epc_sip *s, const struct core_hop *from, const sip_t *sip, int status,
+                            const char *phrase, const char *to_tag)
+{
+    reply_stateless_with(s, from, sip, status, phrase, to_tag, NULL);
 }
 
 /* ---- responses ---------------------------------------------------------------------------- */
@@ -303,8 +309,16 @@ static void take_request(struct epc_sip *s, const struct core_hop *from, msg_t *
         msg_destroy(msg);
         return;
     }
-    if (!take_known(s, from, msg))
-        take_new(s, from, msg, status, &c, extra);
+    if (take_known(s, from, msg))
+        return;
+    if (!status && epc_sip_refuse_core(s, epc_sip_of(msg))) {
+        /* The shortest time there is: a proxy sends nothing at all here for so long (RFC 3261 16.7, 21.5.4), and
+         * other users' requests may be more urgent than this one. */
+        reply_stateless_with(s, from, epc_sip_of(msg), 503, NULL, NULL, "Retry-After: 1\r\n");
+        msg_destroy(msg);
+        return;
+    }
+    take_new(s, from, msg, status, &c, extra);
 }
 
 /* ---- from the sockets ----------------------------------------------------------------------- */

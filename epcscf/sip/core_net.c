@@ -10,7 +10,8 @@
 
 enum {
     SOCKET_BUFFER_OCTETS = 4 * 1024 * 1024,
-    READS_PER_TURN = 4,               /* of CORE_BATCH datagrams each: flows must get their turn */
+    READS_PER_TURN = 32,              /* of CORE_BATCH datagrams each: flows must get their turn, but
+                                       * answers end work, and must not wait behind what begins some */
     UDP_QUEUE_MAX = 4 * 1024 * 1024,  /* octets that wait while the socket is full */
 };
 

@@ -99,6 +99,7 @@ enum epc_err epc_sip_create(struct epc_sip **out, struct epc_shard *sh, const st
     s->t1_ms = EPC_SIP_T1_MS;
     s->t64_ms = s->timer_b_ms = EPC_SIP_T64_MS;
     s->linger_ms = EPC_SIP_LINGER_MS;
+    epc_sip_overload_open(s);
     enum epc_err err = epc_sip_token_init(s, token_key);
     if (!err)
         err = epc_hash_init(&s->wic_in, epc_sip_in_eq);
@@ -135,6 +136,7 @@ void epc_sip_destroy(struct epc_sip *s)
     while (s->txs)
         epc_core_tx_orphan(s->txs);
     core_net_close(s->net);
+    epc_sip_overload_close(s);
     free(s->last_hop_uri);
     epc_hash_free(&s->wic_in);
     epc_hash_free(&s->wic_out);
@@ -150,6 +152,12 @@ void epc_sip_destroy(struct epc_sip *s)
 void epc_sip_set_wss(struct epc_sip *s, struct epc_wss *w)
 {
     s->wss = w;
+}
+
+void epc_sip_set_emergency(struct epc_sip *s, char *const *numbers, size_t n)
+{
+    s->emergency = numbers;
+    s->n_emergency = n;
 }
 
 void epc_sip_flow_closed(struct epc_sip *s, uint64_t flow_id)

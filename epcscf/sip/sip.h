@@ -49,6 +49,9 @@ void epc_sip_destroy(struct epc_sip *s); /**< NULL-safe */
 /** The WSS room comes up after this one; requests to WICs go through it. */
 void epc_sip_set_wss(struct epc_sip *s, struct epc_wss *w);
 
+/** Numbers as in calls.emergency_numbers (borrowed): such calls are never refused for overload. */
+void epc_sip_set_emergency(struct epc_sip *s, char *const *numbers, size_t n);
+
 /** Feed from wss: one message of a flow. */
 void epc_sip_from_wic(struct epc_sip *s, struct epc_flow *flow, const char *msg, size_t n);
 /** The flow is gone: its client transactions end with 408 (callback), its server transactions stay

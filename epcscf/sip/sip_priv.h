@@ -3,6 +3,7 @@
 #define EPC_SIP_PRIV_H
 
 #include "sip/core_net.h"
+#include "sip/overload.h"
 #include "sip/sip.h"
 #include "sip/sofia.h"
 
@@ -65,6 +66,12 @@ struct epc_sip {
     uint32_t t1_ms, t64_ms, linger_ms; /**< EPC_SIP_T1_MS and so on; tests shorten them */
     uint32_t timer_b_ms;               /**< B and F */
     uint64_t complaint_log_ms;
+    struct epc_overload overload;      /**< refuse.c */
+    struct epc_timer overload_timer;
+    uint64_t overload_since_ms, n_refused;
+    struct epc_buf refusal;            /**< its room is used again */
+    char *const *emergency;            /**< numbers; epc_sip_set_emergency() */
+    size_t n_emergency;
     char *last_hop_uri;                /**< what the last next hop was made of */
     struct epc_sip_next_hop last_hop;
 };
@@ -202,6 +209,14 @@ void epc_core_tx_wait_failed(struct core_wait *w, const char *why);
 void epc_core_tx_bounced(struct epc_sip *s, const char *quote, size_t n, int err);
 enum epc_err epc_core_send_stateless(struct epc_sip *s, msg_t *msg, const struct core_hop *hop,
                                      bool any_transport) EPC_MUST_CHECK;
+
+/* refuse.c: overload */
+void epc_sip_overload_open(struct epc_sip *s);
+void epc_sip_overload_close(struct epc_sip *s);
+/** True: the shard is overloaded, and the request that @p p may be was refused with 503. */
+bool epc_sip_refuse_wic(struct epc_sip *s, struct epc_flow *flow, const char *p, size_t n);
+/** True: this request of the core's, of no transaction so far, is to be refused with 503. */
+bool epc_sip_refuse_core(struct epc_sip *s, const sip_t *sip);
 
 /* wic.c */
 /** Text of @p msg to a flow. @p text, when not NULL, gets the text (gives).

@@ -271,6 +271,8 @@ void epc_sip_from_wic(struct epc_sip *s, struct epc_flow *flow, const char *p, s
             epc_log(EPC_LOG_DEBUG, "sip", "event=pong-lost flow=%llx", (unsigned long long)flow_id);
         return;
     }
+    if (epc_sip_refuse_wic(s, flow, p, n))
+        return;
     size_t head;
     msg_t *msg = parse(p, n, &head);
     if (!msg) {

@@ -234,3 +234,8 @@ const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f)
 {
     return f->origin;
 }
+
+bool epc_flow_registered(const struct epc_flow *f)
+{
+    return f->registered;
+}

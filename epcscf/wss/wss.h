@@ -63,6 +63,8 @@ const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f);
 /** The flow carries a registration now: the unregistered-connection timer stops (or, with false,
  *  starts again). */
 void epc_flow_set_registered(struct epc_flow *f, bool registered);
+/** Does it carry a registration now? */
+bool epc_flow_registered(const struct epc_flow *f);
 /** A REGISTER has come on this flow: false when its source has sent too many of late
  *  (registration.max_rate_per_address). @p cfg the limits. */
 bool epc_flow_may_register(struct epc_flow *f, const struct epc_cfg_registration *cfg);

@@ -18,6 +18,7 @@ struct epc_shard {
     struct epc_timer *timers;
     struct doomed *doomed;
     unsigned index;
+    uint64_t looked_ms; /* 0: now */
 };
 
 struct epc_shard *fake_shard_new(unsigned index)
@@ -109,6 +110,16 @@ void epc_shard_doom(struct epc_shard *sh, void (*fn)(void *obj), void *obj)
     while (*end)
         end = &(*end)->next;
     *end = d;
+}
+
+uint64_t epc_shard_looked_ms(struct epc_shard *sh)
+{
+    return sh->looked_ms ? sh->looked_ms : epc_now_ms();
+}
+
+void fake_shard_looked(struct epc_shard *sh, uint64_t at_ms)
+{
+    sh->looked_ms = at_ms;
 }
 
 struct epc_poller *epc_shard_poller(struct epc_shard *sh)

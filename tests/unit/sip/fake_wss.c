@@ -15,7 +15,7 @@ struct epc_flow {
     uint64_t id;
     struct epc_addr peer;
     struct sent *sent;
-    bool gone;
+    bool gone, registered;
 };
 
 struct epc_wss {
@@ -103,4 +103,14 @@ struct epc_flow *epc_wss_flow(struct epc_wss *w, uint64_t id)
 const struct epc_addr *epc_flow_peer(const struct epc_flow *f)
 {
     return &f->peer;
+}
+
+bool epc_flow_registered(const struct epc_flow *f)
+{
+    return f->registered;
+}
+
+void fake_flow_registered(struct epc_flow *f, bool registered)
+{
+    f->registered = registered;
 }

@@ -1,0 +1,60 @@
+#include "sip/overload.h"
+
+#include <string.h>
+
+void epc_overload_init(struct epc_overload *o, uint32_t delay_ms, uint32_t interval_ms, uint64_t now_ms)
+{
+    memset(o, 0, sizeof *o);
+    o->delay_ms = delay_ms;
+    o->interval_ms = interval_ms;
+    o->round_ms = o->last_ms = o->good_ms = now_ms;
+    o->refused = o->refused_before = -1;
+}
+
+/* The round before is over: was it short, or was there a pause after it? */
+static void begin_round(struct epc_overload *o, uint64_t looked_ms)
+{
+    if (o->last_ms < o->round_ms + o->delay_ms || looked_ms > o->last_ms + o->delay_ms / 2)
+        o->good_ms = looked_ms;
+    o->refused_before = o->refused;
+    o->refused = -1;
+    o->round_ms = looked_ms;
+}
+
+bool epc_overload_look(struct epc_overload *o, uint64_t looked_ms, uint64_t now_ms)
+{
+    if (looked_ms > now_ms)
+        looked_ms = now_ms;
+    if (looked_ms != o->round_ms)
+        begin_round(o, looked_ms);
+    o->last_ms = now_ms;
+    if (!o->on && o->delay_ms && now_ms >= o->round_ms + o->delay_ms && now_ms >= o->good_ms + o->interval_ms) {
+        o->on = true;
+        o->refused_ms = now_ms;
+    }
+    return o->on;
+}
+
+bool epc_overload_refuses(struct epc_overload *o, enum epc_worth worth, uint64_t now_ms)
+{
+    if (!o->on || worth == EPC_WORTH_KEEP)
+        return false;
+    uint64_t age = now_ms > o->round_ms ? now_ms - o->round_ms : 0;
+    if (age < o->delay_ms * (1 + (uint64_t)worth) && (int)worth >= o->refused_before)
+        return false;
+    if (o->refused < (int)worth)
+        o->refused = (int)worth;
+    o->refused_ms = now_ms;
+    return true;
+}
+
+bool epc_overload_over(struct epc_overload *o, uint64_t now_ms)
+{
+    if (o->on && now_ms >= o->refused_ms + o->interval_ms) {
+        o->on = false;
+        o->good_ms = now_ms;
+        o->refused = o->refused_before = -1;
+        return true;
+    }
+    return false;
+}
