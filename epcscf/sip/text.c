@@ -85,16 +85,19 @@ static msg_header_t **last_list(const sip_t *sip)
     return (msg_header_t **)(void *)((char *)epc_pub(sip) + sip->sip_size);
 }
 
-/* A field's parameters are an array of its own, for it is edited in place. */
-static size_t params_octets(const msg_header_t *h)
+/* A field's parameters are an array of its own, for it is edited in place; sofia-sip adds to it in place too, up
+ * to the next multiple of MSG_N_PARAMS. */
+static size_t params_octets(const msg_header_t *h, size_t *used)
 {
     msg_param_t **params = h->sh_class->hc_params ? msg_header_params(epc_common(h)) : NULL;
     size_t n = 0;
+    *used = 0;
     if (!params || !*params)
         return 0;
     while ((*params)[n])
         n++;
-    return (n + 1) * sizeof **params;
+    *used = (n + 1) * sizeof **params;
+    return (n + MSG_N_PARAMS) / MSG_N_PARAMS * MSG_N_PARAMS * sizeof **params;
 }
 
 static size_t aligned(size_t n)
@@ -104,7 +107,7 @@ static size_t aligned(size_t n)
 
 static msg_header_t *copy_field(char **room, const msg_header_t *h)
 {
-    size_t size = h->sh_class->hc_size, n = params_octets(h);
+    size_t size = h->sh_class->hc_size, used, n = params_octets(h, &used);
     msg_header_t *copy = (msg_header_t *)(void *)*room;
     *room += aligned(size);
     memcpy(copy, h, size);
@@ -114,7 +117,7 @@ static msg_header_t *copy_field(char **room, const msg_header_t *h)
     msg_fragment_clear(epc_common(copy));
     if (n) {
         msg_param_t **params = msg_header_params(epc_common(copy));
-        *params = memcpy(*room, *params, n);
+        *params = memcpy(*room, *params, used);
         *room += aligned(n);
     }
     return copy;
@@ -124,12 +127,12 @@ static msg_header_t *copy_field(char **room, const msg_header_t *h)
 msg_t *epc_sip_copy(msg_t *msg)
 {
     const sip_t *from = epc_sip_of(msg);
-    size_t n = 0;
+    size_t n = 0, used;
     if (from->sip_error || from->sip_multipart)
         return msg_dup(msg);
     for (msg_header_t **list = first_list(from); list < last_list(from); list++)
         for (const msg_header_t *h = *list; h; h = h->sh_next)
-            n += aligned(h->sh_class->hc_size) + aligned(params_octets(h));
+            n += aligned(h->sh_class->hc_size) + aligned(params_octets(h, &used));
     msg_t *copy = msg_create(msg_mclass(msg), 0);
     if (!copy)
         return NULL;

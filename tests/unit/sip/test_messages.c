@@ -1,6 +1,6 @@
 /* Messages that browsers and IMS cores really send: parse, print, parse again, cross the edge. */
 #include "cm.h"
-#include "sip/sip.h"
+#include "sip/sip_priv.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -73,8 +73,47 @@ static void all(void **state)
     assert_true(count >= 20);
 }
 
+/* Parameters that are added to a copy's field leave the fields beside it alone, however many there were. */
+static void parameters_of_a_copy(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 20; n++) {
+        char text[2048], param[32];
+        int at = snprintf(text, sizeof text,
+                          "REGISTER sip:ims.test SIP/2.0\r\nVia: SIP/2.0/WSS x.invalid;branch=z9hG4bK1\r\n"
+                          "From: <sip:a@ims.test>;tag=1\r\nTo: <sip:a@ims.test>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\n"
+                          "Max-Forwards: 70\r\nContact: <sip:a@x.invalid>\r\nAuthorization: Digest p0=v");
+        for (int i = 1; i < n; i++)
+            at += snprintf(text + at, sizeof text - (size_t)at, ", p%d=v", i);
+        at += snprintf(text + at, sizeof text - (size_t)at, "\r\nContent-Length: 0\r\n\r\n");
+        msg_t *msg = epc_sip_parse(text, (size_t)at);
+        assert_non_null(msg);
+        msg_t *copy = epc_sip_copy(msg);
+        assert_non_null(copy);
+        sip_t *sip = (sip_t *)(void *)msg_object(copy);
+        size_t before_n, after_n;
+        char *before = epc_sip_text(copy, &before_n);
+        for (int i = 0; i < 9; i++) {
+            snprintf(param, sizeof param, "q%d=w", i);
+            char *own = su_strdup(msg_home(copy), param);
+            assert_true(msg_header_replace_param(msg_home(copy), sip->sip_authorization->au_common, own) >= 0);
+        }
+        char *after = epc_sip_text(copy, &after_n);
+        assert_non_null(before);
+        assert_non_null(after);
+        assert_int_equal(after_n, before_n + 9 * strlen(", q0=w"));
+        assert_non_null(strstr(after, "p0=v"));
+        assert_non_null(strstr(after, "q0=w, q1=w, q2=w, q3=w, q4=w, q5=w, q6=w, q7=w, q8=w\r\n"));
+        assert_non_null(strstr(after, "Contact: <sip:a@x.invalid>\r\n"));
+        free(before);
+        free(after);
+        msg_destroy(copy);
+        msg_destroy(msg);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all), cmocka_unit_test(parameters_of_a_copy)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
