@@ -69,6 +69,12 @@ void epc_auth_revoke(struct epc_auth *a, const char *impi, uint64_t before_s)
             epc_log_id(epc_str_c(impi), id), (unsigned long long)before_s);
 }
 
+void epc_auth_superseded(struct epc_auth *a, struct epc_identity *id)
+{
+    EPC_ASSERT_OWNER(a->sh);
+    epc_proven_drop(&a->proven, id);
+}
+
 /* ---- challenge ------------------------------------------------------------------------------ */
 
 static void add_quoted(struct epc_buf *b, const char *name, const char *value)

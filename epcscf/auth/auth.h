@@ -25,15 +25,25 @@ struct epc_identity {
     bool pool;             /**< lent from the WWSF's pool: exactly one impu (TS 33.203 X.4) */
     bool anonymous;        /**< pool user whom nobody knows: Privacy is applied */
     unsigned holders;      /**< private */
+    struct proven *proven; /**< private */
     char *waf;             /**< authorization-entity of this issuer; NULL =
                                 registration.authorization_entity */
 };
 void epc_identity_free(struct epc_identity *id); /**< NULL-safe */
+/** A further share, for epc_identity_free(). */
+static inline struct epc_identity *epc_identity_share(struct epc_identity *id)
+{
+    id->holders++;
+    return id;
+}
 
 /** EPC_EIO: a key file cannot be read or holds no usable key (logged with file and reason). */
 enum epc_err epc_auth_create(struct epc_auth **out, struct epc_shard *sh,
                              const struct epc_cfg_tokens *cfg) EPC_MUST_CHECK;
 void epc_auth_destroy(struct epc_auth *a); /**< NULL-safe */
+
+/** The one whose token this was has shown a newer one: nothing is kept of it for the next time. @p id borrowed */
+void epc_auth_superseded(struct epc_auth *a, struct epc_identity *id);
 
 /** Tokens for @p impi that were issued at @p before_s (wall clock) or earlier, or do not say when, are
  *  refused from now on, with 401, until the last of them has expired. Bounded: when too many IMPIs are

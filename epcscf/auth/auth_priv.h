@@ -180,6 +180,7 @@ struct epc_proven {
 };
 enum epc_err epc_proven_init(struct epc_proven *p) EPC_MUST_CHECK;
 void epc_proven_clear(struct epc_proven *p);
+void epc_proven_drop(struct epc_proven *p, struct epc_identity *id); /**< what was kept of its token */
 /** Has the signature of the token with this digest (SHA-256) held under the keys that @p s has now? */
 bool epc_proven_has(const struct epc_proven *p, const struct epc_source *s,
                     const unsigned char digest[EPC_TOKEN_DIGEST_OCTETS]);

@@ -8,7 +8,7 @@
 
 struct proven {
     struct epc_hnode node;
-    struct proven *next;
+    struct proven *next, **prev;
     unsigned char digest[EPC_TOKEN_DIGEST_OCTETS];
     const struct epc_source *source;
     uint64_t generation; /* of the source's keys */
@@ -35,21 +35,29 @@ enum epc_err epc_proven_init(struct epc_proven *p)
     return epc_hash_init(&p->by_digest, proven_eq);
 }
 
-static void drop_first(struct epc_proven *p)
+static void drop(struct epc_proven *p, struct proven *e)
 {
-    struct proven *e = p->first;
-    p->first = e->next;
-    if (!p->first)
-        p->last = &p->first;
+    *e->prev = e->next;
+    if (e->next)
+        e->next->prev = e->prev;
+    else
+        p->last = e->prev;
     epc_hash_del(&p->by_digest, &e->node);
+    e->id->proven = NULL;
     epc_identity_free(e->id);
     free(e);
+}
+
+void epc_proven_drop(struct epc_proven *p, struct epc_identity *id)
+{
+    if (id->proven)
+        drop(p, id->proven);
 }
 
 void epc_proven_clear(struct epc_proven *p)
 {
     while (p->first)
-        drop_first(p);
+        drop(p, p->first);
     epc_hash_free(&p->by_digest);
 }
 
@@ -82,20 +90,24 @@ void epc_proven_add(struct epc_proven *p, const struct epc_source *s, const stru
     struct proven *e = find(p, digest);
     /* Two steps back for each step on: what is over goes as fast as it comes. */
     for (int i = 0; i < 2 && p->first && p->first != e && p->first->id->expires_at_s + s->is->skew_s <= now_s; i++)
-        drop_first(p);
+        drop(p, p->first);
     if (!e) {
         if (p->by_digest.n_items >= EPC_PROVEN_MAX)
-            drop_first(p);
+            drop(p, p->first);
         e = calloc(1, sizeof *e);
         if (!e)
             return; /* it will be proven again */
         memcpy(e->digest, digest, EPC_TOKEN_DIGEST_OCTETS);
         epc_hash_add(&p->by_digest, &e->node, slot_of(digest));
+        e->prev = p->last;
         *p->last = e;
         p->last = &e->next;
     }
-    id->holders++;
+    epc_identity_share(id);
+    if (e->id)
+        e->id->proven = NULL;
     epc_identity_free(e->id);
+    id->proven = e;
     e->source = s;
     e->generation = s->generation;
     e->origin = origin;

@@ -129,8 +129,7 @@ static struct epc_identity *known_token(const struct epc_auth_pending *what)
     if (!id || epc_revocations_cover(&a->revoked, id->impi, id->issued_at_s, now_s))
         return NULL;
     epc_count(EPC_C_AUTH_PROVEN);
-    id->holders++;
-    return id;
+    return epc_identity_share(id);
 }
 
 static bool alg_allowed(const struct epc_cfg_issuer *is, enum epc_jwt_alg alg)

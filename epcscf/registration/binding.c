@@ -289,10 +289,8 @@ void reg_bind(struct reg_record *rec)
     struct epc_reg *r = rec->r;
     struct reg_grant *g = rec->tx->grant;
     rec->tx->grant = NULL;
-    if (rec->tx->id) {
-        rec->checked_hash = rec->tx->id->token_hash;
-        rec->checked_until_s = rec->tx->id->expires_at_s;
-    }
+    if (rec->tx->id)
+        reg_note_token(rec, rec->tx->id);
     if (!g) {
         if (!rec->grant)
             return;
@@ -338,7 +336,7 @@ void reg_forget(struct reg_record *rec, const char *why)
     epc_hash_del(&r->by_key, &rec->by_key);
     epc_shard_doom(r->sh, free_grant, rec->grant);
     rec->grant = NULL;
-    rec->checked_hash = rec->checked_until_s = 0;
+    reg_forget_token(rec);
     set_registered(rec, false);
     epc_count_add(EPC_C_REG_BINDINGS, -1);
     epc_count(EPC_C_REG_REMOVED);

@@ -4,6 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+void reg_forget_token(struct reg_record *rec)
+{
+    epc_identity_free(rec->id);
+    rec->id = NULL;
+}
+
+void reg_note_token(struct reg_record *rec, struct epc_identity *id)
+{
+    if (rec->id == id)
+        return;
+    if (rec->id && rec->id->token_hash != id->token_hash)
+        epc_auth_superseded(rec->r->auth, rec->id);
+    reg_forget_token(rec);
+    rec->id = epc_identity_share(id);
+}
+
 static void end_check(struct reg_check *c)
 {
     if (c->next)
@@ -63,8 +79,7 @@ static void on_verified(void *arg, enum epc_err err, struct epc_identity *id,
         refuse_with(c.r, c.flow_id, 403, NULL, "Token of another identity", c.done, c.arg);
     } else {
         struct epc_cause none = {0};
-        rec->checked_hash = id->token_hash;
-        rec->checked_until_s = id->expires_at_s;
+        reg_note_token(rec, id);
         c.done(c.arg, EPC_OK, &rec->public, &none, "");
     }
     epc_identity_free(id);
@@ -131,8 +146,8 @@ void epc_reg_check(struct epc_reg *r, struct epc_sip_in *in, epc_reg_checked_fn 
         refuse(r, flow_id, &cause, "", done, arg);
     } else if (!(reg_modes(r, origin) & EPC_MODE_TOKEN)) {
         refuse_with(r, flow_id, 403, NULL, "Tokens not allowed from this Origin", done, arg);
-    } else if (rec->checked_until_s > epc_wall_s() &&
-               rec->checked_hash == epc_hash_bytes(token, strlen(token))) {
+    } else if (rec->id && rec->id->expires_at_s > epc_wall_s() &&
+               rec->id->token_hash == epc_hash_bytes(token, strlen(token))) {
         done(arg, EPC_OK, &rec->public, &cause, "");
     } else {
         verify(r, flow_id, epc_str_c(token), origin, done, arg);

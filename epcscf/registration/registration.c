@@ -47,6 +47,7 @@ static void free_record(void *record)
 {
     struct reg_record *rec = record;
     reg_challenge_over(rec);
+    reg_forget_token(rec);
     free(rec);
 }
 

@@ -99,7 +99,7 @@ struct reg_record {
     struct reg_tx *tx;        /**< REGISTER under way, or NULL */
     struct reg_grant *grant;  /**< NULL unless registered */
     struct epc_binding public; /**< view of grant; its address stays through refreshes */
-    uint64_t checked_hash, checked_until_s; /**< token that epc_reg_check() verified last */
+    struct epc_identity *id; /**< what the token granted that was verified last; NULL: none */
     struct epc_timer expiry;  /**< of the binding; in CHALLENGED, of the challenge */
     struct epc_timer grace;
     struct epc_timer linger;    /**< ended by the core: until the connection is closed */
@@ -287,6 +287,9 @@ uint64_t reg_sets_next_expiry(const struct reg_grant *g);
 void reg_sets_cap(struct reg_grant *g, uint64_t until_ms); /**< no set beyond that */
 
 /* check.c */
+/** A token was verified on that flow: an older one is past. @p id borrowed */
+void reg_note_token(struct reg_record *rec, struct epc_identity *id);
+void reg_forget_token(struct reg_record *rec);
 void reg_checks_cancel(struct epc_reg *r);
 
 #endif

@@ -117,6 +117,31 @@ static void a_key_that_is_used_often(void **state)
     free(token);
 }
 
+/* Whoever shows a newer token leaves nothing behind of the last one. */
+static void superseded_tokens_are_forgotten(void **state)
+{
+    char body[1024];
+    (void)state;
+    size_t before = auth->proven.by_digest.n_items;
+    struct epc_identity *last = NULL;
+    for (int i = 0; i < 5; i++) {
+        char impu[64];
+        snprintf(impu, sizeof impu, "\"sip:s%d@ims.test\"", i);
+        struct result r = verify_from(body_a(body, "own", "s@ims.test", impu), NULL, NULL);
+        assert_non_null(r.id);
+        if (last)
+            epc_auth_superseded(auth, last);
+        epc_identity_free(last);
+        last = r.id;
+        assert_int_equal(auth->proven.by_digest.n_items, before + 1);
+    }
+    epc_auth_superseded(auth, last);
+    epc_auth_superseded(auth, last); /* once is enough */
+    assert_int_equal(auth->proven.by_digest.n_items, before);
+    assert_string_equal(last->impi, "s@ims.test"); /* ours still */
+    epc_identity_free(last);
+}
+
 static void a_pool_belongs_to_one_wwsf(void **state)
 {
     (void)state;
@@ -376,6 +401,7 @@ static void no_fault(void *arg, size_t pool, const char *key, const char *text)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(superseded_tokens_are_forgotten),
         cmocka_unit_test(a_key_that_is_used_often),
         cmocka_unit_test(a_pool_belongs_to_one_wwsf),
         cmocka_unit_test(a_pool_may_be_shared),
