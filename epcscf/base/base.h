@@ -140,7 +140,8 @@ struct epc_hnode {
 typedef bool epc_hash_eq_fn(const struct epc_hnode *node, const void *key);
 
 struct epc_hash {
-    struct epc_hnode **slot;
+    struct epc_hnode ***slot; /**< in segments, so that growth never copies or clears a large table; NULL: not made */
+    size_t room;              /**< for segments */
     size_t n_slots, n_items; /**< n_items may be read by anyone on the owning thread */
     size_t split;            /**< linear hashing: next bucket to split */
     size_t base;             /**< bucket count at the start of this round */

@@ -1,12 +1,13 @@
 /* Linear hashing: the table grows by one bucket for each item added beyond the load limit, so that
- * no single insert pays for moving everything. The slot array itself doubles with realloc. */
+ * no single insert pays for moving everything. The slots come in segments: a small table doubles its only
+ * one, a large table gets one more. */
 #include "base/base.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 16 };
+enum { FIRST_SLOTS = 16, SEGMENT = 4096 };
 
 static uint64_t seed[2];
 static pthread_once_t seeded = PTHREAD_ONCE_INIT;
@@ -64,15 +65,28 @@ uint64_t epc_hash_u64(uint64_t x)
     return x ^ (x >> 33);
 }
 
+static struct epc_hnode **at(const struct epc_hash *h, size_t i)
+{
+    return &h->slot[i / SEGMENT][i % SEGMENT];
+}
+
 enum epc_err epc_hash_init(struct epc_hash *h, epc_hash_eq_fn *eq)
 {
-    *h = (struct epc_hash){.n_slots = FIRST_SLOTS, .base = FIRST_SLOTS, .eq = eq};
-    h->slot = calloc(FIRST_SLOTS, sizeof *h->slot);
-    return h->slot ? EPC_OK : EPC_ENOMEM;
+    *h = (struct epc_hash){.n_slots = FIRST_SLOTS, .base = FIRST_SLOTS, .room = 1, .eq = eq};
+    h->slot = calloc(1, sizeof *h->slot);
+    if (h->slot)
+        h->slot[0] = calloc(FIRST_SLOTS, sizeof **h->slot);
+    if (h->slot && h->slot[0])
+        return EPC_OK;
+    free(h->slot);
+    h->slot = NULL;
+    return EPC_ENOMEM;
 }
 
 void epc_hash_free(struct epc_hash *h)
 {
+    for (size_t i = 0; h->slot && i * SEGMENT < h->n_slots; i++)
+        free(h->slot[i]);
     free(h->slot);
     *h = (struct epc_hash){0};
 }
@@ -83,24 +97,46 @@ static size_t place(const struct epc_hash *h, uint64_t hash)
     return i < h->split ? (size_t)(hash & (h->base * 2 - 1)) : i;
 }
 
+static bool double_segment(struct epc_hash *h)
+{
+    struct epc_hnode **grown = realloc(h->slot[0], 2 * h->n_slots * sizeof *grown);
+    if (!grown)
+        return false;
+    memset(grown + h->n_slots, 0, h->n_slots * sizeof *grown);
+    h->slot[0] = grown;
+    h->n_slots *= 2;
+    return true;
+}
+
+static bool add_segment(struct epc_hash *h)
+{
+    size_t n = h->n_slots / SEGMENT;
+    if (n == h->room) {
+        struct epc_hnode ***grown = realloc(h->slot, 2 * h->room * sizeof *grown);
+        if (!grown)
+            return false;
+        h->slot = grown;
+        h->room *= 2;
+    }
+    h->slot[n] = calloc(SEGMENT, sizeof **h->slot);
+    if (!h->slot[n])
+        return false;
+    h->n_slots += SEGMENT;
+    return true;
+}
+
 static void split_one(struct epc_hash *h)
 {
-    if (h->base + h->split >= h->n_slots) {
-        struct epc_hnode **slot = realloc(h->slot, 2 * h->n_slots * sizeof *slot);
-        if (!slot)
-            return;
-        memset(slot + h->n_slots, 0, h->n_slots * sizeof *slot);
-        h->slot = slot;
-        h->n_slots *= 2;
-    }
-    struct epc_hnode *node = h->slot[h->split];
-    h->slot[h->split] = NULL;
+    if (h->base + h->split >= h->n_slots && !(h->n_slots < SEGMENT ? double_segment(h) : add_segment(h)))
+        return;
+    struct epc_hnode *node = *at(h, h->split);
+    *at(h, h->split) = NULL;
     h->split++;
     while (node) {
         struct epc_hnode *next = node->next;
         size_t i = (size_t)(node->hash & (h->base * 2 - 1));
-        node->next = h->slot[i];
-        h->slot[i] = node;
+        node->next = *at(h, i);
+        *at(h, i) = node;
         node = next;
     }
     if (h->split == h->base) {
@@ -112,9 +148,9 @@ static void split_one(struct epc_hash *h)
 void epc_hash_add(struct epc_hash *h, struct epc_hnode *node, uint64_t hash)
 {
     node->hash = hash;
-    size_t i = place(h, hash);
-    node->next = h->slot[i];
-    h->slot[i] = node;
+    struct epc_hnode **first = at(h, place(h, hash));
+    node->next = *first;
+    *first = node;
     h->n_items++;
     if (h->n_items > h->base + h->split)
         split_one(h);
@@ -122,7 +158,7 @@ void epc_hash_add(struct epc_hash *h, struct epc_hnode *node, uint64_t hash)
 
 struct epc_hnode *epc_hash_find(const struct epc_hash *h, uint64_t hash, const void *key)
 {
-    for (struct epc_hnode *n = h->slot[place(h, hash)]; n; n = n->next)
+    for (struct epc_hnode *n = *at(h, place(h, hash)); n; n = n->next)
         if (n->hash == hash && h->eq(n, key))
             return n;
     return NULL;
@@ -130,11 +166,11 @@ struct epc_hnode *epc_hash_find(const struct epc_hash *h, uint64_t hash, const v
 
 void epc_hash_del(struct epc_hash *h, struct epc_hnode *node)
 {
-    struct epc_hnode **at = &h->slot[place(h, node->hash)];
-    while (*at && *at != node)
-        at = &(*at)->next;
-    if (*at) {
-        *at = node->next;
+    struct epc_hnode **link = at(h, place(h, node->hash));
+    while (*link && *link != node)
+        link = &(*link)->next;
+    if (*link) {
+        *link = node->next;
         node->next = NULL;
         h->n_items--;
     }
@@ -143,7 +179,7 @@ void epc_hash_del(struct epc_hash *h, struct epc_hnode *node)
 void epc_hash_each(struct epc_hash *h, void (*fn)(struct epc_hnode *node, void *arg), void *arg)
 {
     for (size_t i = 0; i < h->base + h->split; i++)
-        for (struct epc_hnode *n = h->slot[i], *next; n; n = next) {
+        for (struct epc_hnode *n = *at(h, i), *next; n; n = next) {
             next = n->next;
             fn(n, arg);
         }

@@ -81,7 +81,7 @@ static void drop_odd(struct epc_hnode *node, void *arg)
 static void hash_table(void **state)
 {
     (void)state;
-    enum { N = 5000 };
+    enum { N = 40000 };
     static struct item items[N];
     struct epc_hash h;
     assert_int_equal(epc_hash_init(&h, item_eq), EPC_OK);
