@@ -11,6 +11,7 @@
 
 enum {
     ACCEPTS_PER_TURN = 32,  /* the rest waits in the kernel while connections get their turn */
+    ACCEPTS_BEHIND = 4,     /* when more is ready than one wait can tell: who is connected goes first */
     PAUSE_MS = 200,         /* after EMFILE and its like: the socket stays readable, do not spin */
     BACKLOG = 4096,
 };
@@ -70,7 +71,8 @@ static void on_readable(void *arg, unsigned events)
 {
     struct epc_listener *l = arg;
     (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN && l->watch.fd >= 0; i++) {
+    bool behind = epc_shard_poller(l->sh)->n_ready == EPC_READY_MAX;
+    for (int i = 0; i < (behind ? ACCEPTS_BEHIND : ACCEPTS_PER_TURN) && l->watch.fd >= 0; i++) {
         struct epc_addr peer = {.len = sizeof peer.ss};
         int fd = accept4(l->watch.fd, (struct sockaddr *)&peer.ss, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
