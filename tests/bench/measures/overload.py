@@ -12,10 +12,11 @@ CALLS, DIALOGS_S, EMERGENCIES_S, AFTER_S = 200, 20, 5, 6
 
 def measure(options, record):
     seconds = 8 if options.quick else options.overload_seconds
-    users = 8000 if options.quick else descriptor_limit()
+    most = 8000 if options.quick else descriptor_limit()
     for turn in range(options.rounds):
         for kind in ("epcscf", "kamailio"):
             if options.wants(kind) and (kind == "epcscf" or (turn == 0 and not options.quick)):
+                users = most if kind == "epcscf" else min(most, 8000)
                 attempt(options, record, kind, body_of(users, seconds), gateway=True)
 
 
