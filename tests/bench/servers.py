@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
@@ -145,11 +144,6 @@ class Load:
         self.own.process.stdin.write(" ".join(map(str, words)) + "\n")
         self.own.process.stdin.flush()
         return self.read()
-
-    @staticmethod
-    def quiet(seconds):
-        """Nothing is asked; pings are answered."""
-        time.sleep(seconds)
 
     def stop(self):
         self.own.process.stdin.close()

@@ -86,6 +86,15 @@ class Stage:
             check(self.load.do("register"), "register")
         self.look()
 
+    def rest(self, seconds):
+        """Nothing is asked; pings are answered, and everybody must still be there afterwards."""
+        before = self.load.do("count")
+        time.sleep(seconds)
+        after = self.load.do("count")
+        self.look()
+        if after != before:
+            raise BenchError(f"while nothing happened {before} became {after}")
+
     def close(self):
         if self.load:
             self.load.stop()

@@ -13,6 +13,7 @@
  *   mix SECONDS R D E S2 R2   open loop: R a second, of which D in standing calls, E emergency calls, the rest
  *                      REGISTER; at once after it, for S2 seconds, R2 REGISTERs a second ("after" in the answer)
  *   patience SECONDS   a REGISTER that is answered later has failed (10; anything else always has 10)
+ *   count              how many are connected, registered, in calls that stand
  *   fresh on|off, resume on|off, padding OCTETS, sdp FILE, close, quit */
 #include "load.h"
 
@@ -90,6 +91,17 @@ static unsigned held(const struct load *l)
     return n;
 }
 
+static void count(const struct load *l)
+{
+    unsigned open = 0, registered = 0;
+    for (unsigned i = 0; i < l->n_users; i++) {
+        open += l->users[i].wic.state == WIC_OPEN;
+        registered += l->users[i].registered;
+    }
+    printf("{\"connected\": %u, \"registered\": %u, \"held\": %u}\n", open, registered, held(l));
+    fflush(stdout);
+}
+
 static void close_all(struct load *l)
 {
     for (unsigned i = 0; i < l->n_users; i++) {
@@ -159,6 +171,8 @@ static bool run_command(struct load *l, const char *verb, const double *n)
         times(l, WORK_HOLD, (unsigned)n[0] > held(l) ? (unsigned)n[0] - held(l) : 0, 32);
     else if (strcmp(verb, "hangup") == 0)
         times(l, WORK_HANGUP, held(l), 32);
+    else if (strcmp(verb, "count") == 0)
+        count(l);
     else if (strcmp(verb, "mix") == 0) {
         l->dialogs = n[2];
         l->soses = n[3];

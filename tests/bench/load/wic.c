@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+enum { OPCODE_TEXT = 1, OPCODE_CLOSE = 8, OPCODE_PING = 9, OPCODE_PONG = 10 }; /* RFC 6455 5.2 */
+
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
     struct wic *w = SSL_get_app_data(ssl);
@@ -105,10 +107,10 @@ static bool flush(struct wic *w)
 }
 
 /* The mask need not be random against a server that only unmasks (RFC 6455 5.3 guards proxies). */
-void wic_send(struct wic *w, const char *p, size_t n)
+static void send_frame(struct wic *w, unsigned char opcode, const char *p, size_t n)
 {
     static const unsigned char mask[4] = {0x37, 0xfa, 0x21, 0x3d};
-    unsigned char head[14] = {0x81};
+    unsigned char head[14] = {(unsigned char)(0x80 | opcode)};
     size_t h = 2;
     if (n < 126)
         head[1] = (unsigned char)(0x80 | n);
@@ -127,6 +129,11 @@ void wic_send(struct wic *w, const char *p, size_t n)
         w->out.p[at + i] = (char)((unsigned char)w->out.p[at + i] ^ mask[i & 3]);
     if (was_empty && !flush(w))
         lose(w, "write");
+}
+
+void wic_send(struct wic *w, const char *p, size_t n)
+{
+    send_frame(w, OPCODE_TEXT, p, n);
 }
 
 static void upgrade(struct wic *w)
@@ -182,7 +189,7 @@ static bool upgraded(struct wic *w)
     return true;
 }
 
-/* Server frames are not masked; control frames are answered or passed over. */
+/* Server frames are not masked. A server closes on those who do not answer its pings. */
 static bool frames(struct wic *w)
 {
     size_t at = 0;
@@ -199,11 +206,13 @@ static bool frames(struct wic *w)
         if (w->in.n - at < head + n)
             break;
         unsigned opcode = h[0] & 0x0f;
-        if (opcode == 8)
+        if (opcode == OPCODE_CLOSE)
             return false;
         at += head + n;
-        if (opcode == 1)
+        if (opcode == OPCODE_TEXT)
             w->net->on.text(w, (struct span){w->in.p + at - n, n});
+        else if (opcode == OPCODE_PING)
+            send_frame(w, OPCODE_PONG, w->in.p + at - n, n);
     }
     if (w->state != WIC_OPEN)
         return true;

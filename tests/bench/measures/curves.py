@@ -38,7 +38,7 @@ def call_us(stage, seconds, standing=0.0):
 def standing_share(stage, seconds):
     time.sleep(0.5)
     before, began = cpu_seconds(stage.server.pid), time.monotonic()
-    stage.load.quiet(seconds)
+    stage.rest(seconds)
     return (cpu_seconds(stage.server.pid) - before) / (time.monotonic() - began)
 
 

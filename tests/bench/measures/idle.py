@@ -56,13 +56,12 @@ def idle_share(stage):
     seconds = servers.PING_INTERVAL_S
     time.sleep(3)
     before, began = cpu_seconds(stage.server.pid), time.monotonic()
-    stage.load.quiet(seconds)
-    stage.look()
+    stage.rest(seconds)
     return (cpu_seconds(stage.server.pid) - before) / (time.monotonic() - began)
 
 
 def after_traffic(stage, record, empty, users):
     """What is left when everybody has refreshed and the transactions' timers (32 s) have run out."""
     check(stage.load.do("refresh", 5, 64), "refresh")
-    stage.load.quiet(36)
+    stage.rest(36)
     record.add("memory_after", stage.kind, per_user(stage, empty, users), users=users)

@@ -30,7 +30,7 @@ def body_of(users, seconds):
         patience = min(10, 0.9 * users / (2 * capacity))
         stage.load.do("patience", patience)
         done = stage.cost("mix", seconds, 2 * capacity, DIALOGS_S, EMERGENCIES_S, AFTER_S, capacity / 2)
-        report(record, stage.kind, capacity, seconds, patience, done)
+        report(record, stage.kind, capacity, seconds, patience, done, stage.load.do("count"))
     return body
 
 
@@ -46,7 +46,7 @@ def latencies(part):
     return {k: part[k] for k in ("p50_us", "p99_us", "p999_us")}
 
 
-def report(record, kind, capacity, seconds, patience, done):
+def report(record, kind, capacity, seconds, patience, done, left):
     register, after = done["register"], done["after"]
     parts = {name: done[name] for name in ("register", "dialog", "sos") if name in done}
     tried, served = sum(map(sent, parts.values())), sum(p["done"] for p in parts.values())
@@ -62,7 +62,11 @@ def report(record, kind, capacity, seconds, patience, done):
         if name in parts:
             record.add(figure, kind, share(parts[name]["done"], sent(parts[name]) + parts[name]["lost"]),
                        **latencies(parts[name]))
-    record.add("overload_recovery", kind, max(0.0, after["last_bad_s"] - seconds), **latencies(after))
+    recovered = sent(after) > 0.9 * capacity / 2 * AFTER_S
+    record.add("overload_recovery", kind, max(0.0, after["last_bad_s"] - seconds) if recovered else AFTER_S,
+               **latencies(after))
+    if not recovered:
+        record.note(f"overload, {kind}: it has not recovered in {AFTER_S} s; connections left: {left['connected']}")
     if tried < 1.9 * capacity * seconds:
         record.note(f"overload, {kind}: only {tried / seconds / capacity:.2f} times the capacity could be offered "
                     f"({sum(p['lost'] for p in parts.values()) / seconds:.0f} requests a second found every client "
