@@ -86,7 +86,7 @@ static bool put_simple(struct epc_buf *b, const char *fmt, va_list ap)
     return true;
 }
 
-static void put_formatted(struct epc_buf *b, const char *fmt, va_list ap)
+static void EPC_PRINTF(2, 0) put_formatted(struct epc_buf *b, const char *fmt, va_list ap)
 {
     va_list again;
     size_t room = b->p ? b->cap - b->n : 0;
