@@ -5,12 +5,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
-enum { STACK_OCTETS = 512 * 1024 };
+enum { STACK_OCTETS = 512 * 1024, RETRY_NS = 10 * 1000 * 1000 };
 
 struct epc_work {
     pthread_mutex_t mutex;
     struct epc_shard *sh; /* under the mutex; NULL: cancelled */
+    bool lost;            /* under the mutex: the shard takes no messages any more */
     const struct epc_work_fns *fns;
     void *job;
 };
@@ -34,16 +36,27 @@ static void on_done(struct epc_shard *sh, void *arg)
     bury(w);
 }
 
+/* Whose handle lives on: on_done() buries it, or who cancels it. */
+static enum epc_err hand_back(struct epc_work *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    bool cancelled = w->sh == NULL;
+    enum epc_err err = cancelled ? EPC_ENOENT : epc_shard_post(w->sh, on_done, w);
+    if (!cancelled && err == EPC_ENOENT)
+        w->lost = true;
+    pthread_mutex_unlock(&w->mutex);
+    if (cancelled)
+        bury(w);
+    return err;
+}
+
 static void *work_main(void *arg)
 {
     struct epc_work *w = arg;
     epc_log_thread("work");
     w->fns->run(w->job);
-    pthread_mutex_lock(&w->mutex);
-    bool posted = w->sh && epc_shard_post(w->sh, on_done, w) == EPC_OK;
-    pthread_mutex_unlock(&w->mutex);
-    if (!posted)
-        bury(w);
+    while (hand_back(w) == EPC_ELIMIT) /* its mailbox is full */
+        nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
     return NULL;
 }
 
@@ -83,5 +96,8 @@ void epc_work_cancel(struct epc_work *w)
         return;
     pthread_mutex_lock(&w->mutex);
     w->sh = NULL;
+    bool lost = w->lost;
     pthread_mutex_unlock(&w->mutex);
+    if (lost)
+        bury(w);
 }
