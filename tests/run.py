@@ -133,7 +133,8 @@ def peers():
     built("dev")
     passed = failed = 0
     for program, *more in (("peers.py",), ("agw.py",), ("ims.py",), ("wwsf.py",), ("shards.py",), ("rx.py",),
-                           ("sipp.py",), ("sipp.py", "--agw", "h248"), ("instances.py", "--no-build")):
+                           ("sipp.py",), ("sipp.py", "--agw", "h248"), ("instances.py", "--no-build"),
+                           ("flood.py", "--no-build")):
         p, f = scenarios(sys.executable, os.path.join(TESTS, "lab", program), "--preset", "dev", *more)
         passed, failed = passed + p, failed + f
     return passed, failed
