@@ -157,6 +157,7 @@ void server_stop(struct server *s)
 void server_free(struct server *s)
 {
     epc_shard_destroy(s->sh);
+    s->over = true;
     pthread_mutex_destroy(&s->m);
     pthread_cond_destroy(&s->c);
 }
@@ -197,4 +198,14 @@ bool server_wait(struct server *s, const int *counter, int at_least)
     bool ok = *counter >= at_least;
     pthread_mutex_unlock(&s->m);
     return ok;
+}
+
+int server_count(struct server *s, const int *counter)
+{
+    if (s->over)
+        return *counter;
+    pthread_mutex_lock(&s->m);
+    int n = *counter;
+    pthread_mutex_unlock(&s->m);
+    return n;
 }

@@ -25,6 +25,7 @@ struct server {
     size_t last_n;
     enum epc_flow_end why;
     bool in_message, closed_inside;
+    bool over; /* freed: no thread is left that counts */
     struct server *peer; /* on "move" the flow is handed over to it */
     enum epc_err move_result;
 };
@@ -44,6 +45,7 @@ void server_halt(struct server *s);
 void server_free(struct server *s);
 /* Run fn(server, flow or NULL) on the shard and wait for it. */
 void server_do(struct server *s, void (*fn)(struct server *s, struct epc_flow *f));
+int server_count(struct server *s, const int *counter); /* what it says now */
 /* Wait until *counter >= at_least; false after 20 s. */
 bool server_wait(struct server *s, const int *counter, int at_least);
 
