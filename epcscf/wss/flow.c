@@ -7,6 +7,8 @@
 enum {
     CLOSE_DEADLINE_MS = 5000, /* for draining, the close frame and the peer's answer to it */
     REASON_MAX = 120,
+    PING_SLOT_MS = 200,
+    PING_SLOTS_LEAST = 20, /* of an interval: it may be longer by one of so many */
     OP_TEXT = 1,
     OP_BINARY = 2,
     OP_CLOSE = 8,
@@ -113,12 +115,22 @@ void epc_flow_close(struct epc_flow *f, uint16_t code, const char *reason)
 
 static void on_ping_timer(void *arg);
 
+/* Many flows ping in the same moment, and their pongs come together: a shard with thousands of idle users wakes
+ * up five times a second for them, and not for each. */
+static void at_ping_slot(struct epc_flow *f, uint32_t after_ms)
+{
+    uint64_t now = epc_now_ms(), at = now + after_ms;
+    if (after_ms >= PING_SLOT_MS * PING_SLOTS_LEAST)
+        at = (at + PING_SLOT_MS - 1) / PING_SLOT_MS * PING_SLOT_MS;
+    epc_timer_start(f->w->sh, &f->ping_timer, at - now, on_ping_timer, f);
+}
+
 static void start_ping_timer(struct epc_flow *f)
 {
     const struct epc_cfg_wss *cfg = f->w->cfg;
     f->awaiting_pong = false;
     if (cfg->ping_interval_ms)
-        epc_timer_start(f->w->sh, &f->ping_timer, cfg->ping_interval_ms, on_ping_timer, f);
+        at_ping_slot(f, cfg->ping_interval_ms);
 }
 
 static void on_ping_timer(void *arg)
@@ -137,7 +149,7 @@ static void on_ping_timer(void *arg)
     }
     epc_conn_send_soon(f);
     f->awaiting_pong = true;
-    epc_timer_start(f->w->sh, &f->ping_timer, cfg->pong_timeout_ms, on_ping_timer, f);
+    at_ping_slot(f, cfg->pong_timeout_ms);
 }
 
 /* Whatever the peer sends proves as much as a pong would. */
