@@ -30,7 +30,7 @@ def refresh_us(stage, seconds):
 
 def call_us(stage, seconds, standing=0.0):
     """standing: CPU-seconds a second that go to something else."""
-    stage.load.do("call", 0.3, 16)
+    stage.load.do("call", 0.8, 16)
     done = check(stage.cost("call", seconds, 16), "call")
     return each_us({**done, "cpu_s": done["cpu_s"] - standing * done["seconds"]})
 
