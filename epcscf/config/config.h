@@ -20,6 +20,7 @@ struct epc_cfg_wss {
     size_t n_listen;
     char *certificate, *key;      /**< PEM files */
     char *tls_min;                /**< "1.2" or "1.3" */
+    char *tls_records;            /**< "own" (NULL too) or "openssl" */
     char **paths;
     size_t n_paths;
     struct epc_cfg_origin *origins;

@@ -19,6 +19,7 @@ _Static_assert(sizeof(enum epc_log_level) == sizeof(int) && sizeof(enum epc_poli
                "CFG_ENUM writes an int");
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const tls_records[] = {"own", "openssl", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const reg_modes[] = {"digest", "token", NULL};
 static const int reg_mode_bits[] = {EPC_MODE_DIGEST, EPC_MODE_TOKEN};
@@ -264,6 +265,10 @@ static const struct cfg_key main_keys[] = {
      .help = "PEM file: the certificate's private key"},
     {"wss.tls_min", CFG_CHOICE, AT(wss.tls_min), .names = tls_versions, .def = "1.2",
      .help = "lowest TLS version"},
+    {"wss.tls_records", CFG_CHOICE, AT(wss.tls_records), .names = tls_records, .def = "own",
+     .help = "who seals and opens the records of TLS 1.3 after OpenSSL's handshake: `own` keeps two keys of a "
+             "connection and uses OpenSSL's ciphers, some 13 kB a user less; `openssl` leaves all to OpenSSL, for those "
+             "who must (certified modules)"},
     {"wss.paths", CFG_LIST, CFG_PATH, AT(wss.paths), COUNT(wss.n_paths), .def = "/",
      .help = "URL paths that are served"},
     {"wss.origins", CFG_MAPS, AT(wss.origins), COUNT(wss.n_origins), .items = &origin_table,

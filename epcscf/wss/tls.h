@@ -1,7 +1,8 @@
 /* TLS on the connections of one listener. OpenSSL makes the handshake. After one of TLS 1.3 only the two
  * traffic keys of a connection are kept and its records are sealed and opened here (RFC 8446 5.2), with
  * cipher contexts that all connections of the shard share: an idle connection then costs two hundred octets
- * instead of more than ten thousand. A connection of TLS 1.2 keeps OpenSSL's state for its life.
+ * instead of more than ten thousand. A connection of TLS 1.2 keeps OpenSSL's state for its life, and every
+ * connection does where wss.tls_records says so.
  * Thread: the shard's. */
 #ifndef EPC_WSS_TLS_H
 #define EPC_WSS_TLS_H
@@ -56,6 +57,7 @@ struct epc_tls_shard {
     EVP_CIPHER *ticket_cipher;
     struct epc_ticket_key ticket[2]; /* of this period and the one before */
     unsigned char *plain;            /* what SSL_read gave */
+    bool openssl_records;            /* configured: no connection is taken over from OpenSSL */
     /* during a call of OpenSSL: what it reads, and where to it writes */
     const unsigned char *feed;
     size_t feed_n;

@@ -264,6 +264,7 @@ enum epc_err epc_tls_open_shard(struct epc_tls_shard *ts, const struct epc_cfg_w
     ts->ctx = SSL_CTX_new(TLS_server_method());
     if (!ts->ctx)
         return EPC_ENOMEM;
+    ts->openssl_records = cfg->tls_records && strcmp(cfg->tls_records, "openssl") == 0;
     if (!open_algorithms(ts) || !set_parameters(ts, cfg))
         err = refused("TLS parameters refused", NULL);
     if (!err)

@@ -35,7 +35,7 @@ void epc_tls_free(struct epc_tls *t)
 static void take_over(struct epc_tls_shard *ts, struct epc_tls *t)
 {
     const struct epc_tls_suite *s = NULL;
-    if (SSL_version(t->ssl) != TLS1_3_VERSION || !t->rx.ready || !t->tx.ready || SSL_has_pending(t->ssl))
+    if (ts->openssl_records || SSL_version(t->ssl) != TLS1_3_VERSION || !t->rx.ready || !t->tx.ready || SSL_has_pending(t->ssl))
         return;
     unsigned id = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(t->ssl));
     for (size_t i = 0; i < EPC_TLS_SUITES; i++)

@@ -452,13 +452,13 @@ static void echo_all_sizes(struct ws *c)
     free(buf);
 }
 
-static void every_cipher_and_new_keys(void **state)
+static void ciphers_and_new_keys(const char *tls_records)
 {
-    (void)state;
     static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
                                          "TLS_CHACHA20_POLY1305_SHA256", NULL};
     struct server s;
     server_defaults(&s);
+    s.cfg.tls_records = (char *)(uintptr_t)tls_records;
     server_start(&s, 0);
     for (size_t i = 0; i < EPC_ARRAY_LEN(suites); i++) {
         struct ws c;
@@ -476,6 +476,18 @@ static void every_cipher_and_new_keys(void **state)
         ws_hang_up(&c);
     }
     server_stop(&s);
+}
+
+static void every_cipher_and_new_keys(void **state)
+{
+    (void)state;
+    ciphers_and_new_keys("own");
+}
+
+static void records_left_to_openssl(void **state)
+{
+    (void)state;
+    ciphers_and_new_keys("openssl");
 }
 
 /* What is no record of this connection ends it with an alert. */
@@ -828,7 +840,7 @@ int main(void)
         cmocka_unit_test(bad_certificate_is_an_error),
         cmocka_unit_test(new_certificate_without_a_break),
         cmocka_unit_test(messages_both_ways),
-        cmocka_unit_test(every_cipher_and_new_keys),
+        cmocka_unit_test(every_cipher_and_new_keys), cmocka_unit_test(records_left_to_openssl),
         cmocka_unit_test(broken_records_end_the_flow),
         cmocka_unit_test(octet_by_octet),
         cmocka_unit_test(too_big_is_1009),
