@@ -71,7 +71,7 @@ static void on_readable(void *arg, unsigned events)
 {
     struct epc_listener *l = arg;
     (void)events;
-    bool behind = epc_shard_poller(l->sh)->n_ready == EPC_READY_MAX;
+    bool behind = epc_shard_behind(l->sh);
     for (int i = 0; i < (behind ? ACCEPTS_BEHIND : ACCEPTS_PER_TURN) && l->watch.fd >= 0; i++) {
         struct epc_addr peer = {.len = sizeof peer.ss};
         int fd = accept4(l->watch.fd, (struct sockaddr *)&peer.ss, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);

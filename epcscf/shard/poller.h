@@ -10,6 +10,7 @@ enum { EPC_READY_MAX = 256 }; /* descriptors of one wait; the rest comes with th
 struct epc_poller {
     int fd;
     uint64_t looked_ms; /* last wait that left nothing behind: what comes is there since then, or later */
+    bool behind;        /* the last wait was full: more is ready */
     int n_ready, at; /* of this wait, and what has been passed on of it */
     struct epoll_event ready[EPC_READY_MAX];
 };

@@ -266,6 +266,11 @@ struct epc_poller *epc_shard_poller(struct epc_shard *sh)
     return &sh->poller;
 }
 
+bool epc_shard_behind(const struct epc_shard *sh)
+{
+    return sh->poller.behind;
+}
+
 uint64_t epc_shard_looked_ms(struct epc_shard *sh)
 {
     EPC_ASSERT_OWNER(sh);

@@ -68,6 +68,8 @@ struct lws_context *epc_shard_lws(struct epc_shard *sh);
 /** From an lws callback: the shard that this context belongs to. */
 struct epc_shard *epc_shard_from_lws(struct lws_context *ctx);
 
+/** More is ready than the loop has looked at in this turn. */
+bool epc_shard_behind(const struct epc_shard *sh);
 /** When the loop last had everything before it that was there to do (on the clock of epc_now_ms()): what is
  *  being done now may have waited since then. */
 uint64_t epc_shard_looked_ms(struct epc_shard *sh);

@@ -82,10 +82,11 @@ static void on_uv_ready(void *arg, unsigned events)
 }
 
 /* libuv serves what lws does: little. It gets a round when its own epoll set has something, when one of its
- * timers is due, or when its set was changed: all but the first make its timeout 0. */
+ * timers is due, or when its set was changed: all but the first make its timeout 0. And whenever the shard is
+ * behind: what comes by it (the gateway's answers) must not wait behind everybody else. */
 static void run_uv(struct epc_shard *sh)
 {
-    if (!sh->uv_due && uv_backend_timeout(&sh->uv) != 0)
+    if (!sh->uv_due && !sh->poller.behind && uv_backend_timeout(&sh->uv) != 0)
         return;
     sh->uv_due = false;
     uv_run(&sh->uv, UV_RUN_NOWAIT);

@@ -90,7 +90,8 @@ static unsigned events_of(const struct epc_watch *w, uint32_t told)
 void epc_poller_wait(struct epc_poller *p, int timeout_ms)
 {
     p->n_ready = epoll_wait(p->fd, p->ready, EPC_READY_MAX, timeout_ms);
-    if (p->n_ready < EPC_READY_MAX)
+    p->behind = p->n_ready == EPC_READY_MAX;
+    if (!p->behind)
         p->looked_ms = epc_now_ms();
     for (p->at = 0; p->at < p->n_ready;) {
         const struct epoll_event *ev = &p->ready[p->at++];

@@ -18,6 +18,7 @@ enum {
 /* ---- sending ------------------------------------------------------------------------------------ */
 
 static void udp_flush(struct core_net *net);
+static void on_udp(void *arg, unsigned events);
 
 static void on_turn_end(void *arg)
 {
@@ -25,6 +26,8 @@ static void on_turn_end(void *arg)
     net->flush_set = false;
     udp_flush(net);
     core_conns_flush(net);
+    if (epc_shard_behind(net->sh) && !net->closing)
+        on_udp(net, EPC_WATCH_IN); /* answers end work: they do not wait behind what begins some */
 }
 
 void core_net_flush_later(struct core_net *net)
