@@ -32,7 +32,7 @@ static void open_rig(struct rig *r, unsigned index, const char *key, uint16_t po
     memset(r, 0, sizeof *r);
     r->cfg.public_host = (char *)(uintptr_t)"edge.example.com";
     r->cfg.public_port = 443;
-    r->cfg.core_host = (char *)(uintptr_t)"127.0.0.71";
+    r->cfg.core_host = (char *)(uintptr_t)"127.0.0.70";
     r->cfg.core_port = port;
     r->sh = fake_shard_new(index);
     assert_int_equal(epc_sip_create(&r->s, r->sh, &r->cfg, (const unsigned char *)key, &h, NULL), EPC_OK);
@@ -76,14 +76,14 @@ static void round_trip(void **state)
     epc_sip_flow_token(r.s, id, token);
     assert_int_equal(strlen(token), 36);
     assert_int_equal(strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 36);
-    assert_int_equal(ask(&r, token, "127.0.0.71", 0, &flow), EPC_OK);
+    assert_int_equal(ask(&r, token, "127.0.0.70", 0, &flow), EPC_OK);
     assert_true(flow == id);
     flow = 0;
     assert_int_equal(ask(&r, token, "EDGE.example.com", 443, &flow), EPC_OK);
     assert_true(flow == id);
     assert_int_equal(ask(&r, token, "edge.example.com", -1, &flow), EPC_OK);
     assert_int_equal(ask(&r, token, "127.0.0.72", 0, &flow), EPC_ENOENT);
-    assert_int_equal(ask(&r, token, "127.0.0.71", 1, &flow), EPC_ENOENT);
+    assert_int_equal(ask(&r, token, "127.0.0.70", 1, &flow), EPC_ENOENT);
     close_rig(&r);
 }
 
@@ -99,12 +99,12 @@ static void forged(void **state)
         char bad[EPC_SIP_TOKEN_LEN];
         memcpy(bad, token, sizeof bad);
         bad[i] = bad[i] == 'A' ? 'B' : 'A';
-        assert_int_equal(ask(&r, bad, "127.0.0.71", 0, &flow), EPC_EAUTH);
+        assert_int_equal(ask(&r, bad, "127.0.0.70", 0, &flow), EPC_EAUTH);
     }
     token[35] = 0;
-    assert_int_equal(ask(&r, token, "127.0.0.71", 0, &flow), EPC_EAUTH);
-    assert_int_equal(ask(&r, "guess", "127.0.0.71", 0, &flow), EPC_EAUTH);
-    assert_int_equal(ask(&r, "!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!", "127.0.0.71", 0, &flow), EPC_EAUTH);
+    assert_int_equal(ask(&r, token, "127.0.0.70", 0, &flow), EPC_EAUTH);
+    assert_int_equal(ask(&r, "guess", "127.0.0.70", 0, &flow), EPC_EAUTH);
+    assert_int_equal(ask(&r, "!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!", "127.0.0.70", 0, &flow), EPC_EAUTH);
     assert_true(flow == 77);
     close_rig(&r);
 }
@@ -118,10 +118,10 @@ static void other_key(void **state)
     open_rig(&a, 0, key1, port());
     open_rig(&b, 1, key2, port());
     epc_sip_flow_token(a.s, 5, token);
-    assert_int_equal(ask(&b, token, "127.0.0.71", 0, &flow), EPC_EAUTH);
+    assert_int_equal(ask(&b, token, "127.0.0.70", 0, &flow), EPC_EAUTH);
     close_rig(&b);
     open_rig(&b, 1, key1, port());
-    assert_int_equal(ask(&b, token, "127.0.0.71", 0, &flow), EPC_OK);
+    assert_int_equal(ask(&b, token, "127.0.0.70", 0, &flow), EPC_OK);
     close_rig(&b);
     close_rig(&a);
 }
@@ -141,7 +141,7 @@ static void path_and_record_route(void **state)
                        third = epc_sip_get(m, "Record-Route", 2);
         struct epc_str core = from ? second : first, wic = from ? first : second;
         char *c = epc_str_dup(core), *w = epc_str_dup(wic);
-        assert_non_null(strstr(c, "@127.0.0.71:"));
+        assert_non_null(strstr(c, "@127.0.0.70:"));
         assert_non_null(strstr(c, ";lr>"));
         assert_non_null(strstr(w, "@edge.example.com:443;transport=ws;lr>"));
         assert_true(epc_str_eqc(third, "<sip:below@192.0.2.1;lr>"));
@@ -180,7 +180,7 @@ static uint64_t means(struct rig *r, uint64_t id)
     char token[EPC_SIP_TOKEN_LEN];
     uint64_t flow = 0;
     epc_sip_flow_token(r->s, id, token);
-    assert_int_equal(ask(r, token, "127.0.0.71", 0, &flow), EPC_OK);
+    assert_int_equal(ask(r, token, "127.0.0.70", 0, &flow), EPC_OK);
     return flow;
 }
 
