@@ -24,6 +24,7 @@ PHONE = f"sip:phone@{a.DOMAIN}"
 
 class Sipp:
     """One call of one scenario, in the phone's place."""
+    running = []
 
     def __init__(self, lab, scenario):
         self.dir = os.path.join(lab.var, "sipp")
@@ -38,6 +39,15 @@ class Sipp:
                    "-timeout_error", "-recv_timeout", "15000"]
         self.child = subprocess.Popen(command, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                       stderr=subprocess.DEVNULL, start_new_session=True)
+        Sipp.running.append(self.child)
+
+    @classmethod
+    def end_all(cls):
+        """A scenario that failed leaves its SIPp behind, on the port that the next one needs."""
+        for child in cls.running:
+            child.kill()
+            child.wait()
+        cls.running.clear()
 
     def done(self):
         try:
@@ -165,6 +175,7 @@ def main():
         for scenario in (reliable_responses_and_preconditions, forked, glare_and_update, late_offer,
                          required_of_the_browser):
             run.run(scenario.__name__.replace("_", " "), scenario, lab)
+            Sipp.end_all()
     return run.finish()
 
 

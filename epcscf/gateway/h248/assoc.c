@@ -200,6 +200,7 @@ void h248_mg_event(struct h248_mg *mg, enum mg_event e)
     epc_log(EPC_LOG_DEBUG, "gateway", "event=iq-association gateway=%s state=%s what=%s next=%s", mg->mid,
             state_names[r->state], event_names[e], state_names[r->next]);
     epc_count_add(EPC_C_IQ_GATEWAYS, in_service(r->next) - in_service(r->state));
+    epc_count_add(EPC_C_IQ_GATEWAYS_UP, (r->next == MG_UP) - (r->state == MG_UP));
     mg->state = r->next; /* first: actions may cause further events */
     r->action(mg);
     h248_facts_publish(mg);

@@ -58,6 +58,7 @@ static void hub_end(struct h248_hub *h)
         h248_exec_drop_all(mg);
         if (mg->state != MG_DOWN && mg->state != MG_LOST)
             epc_count_add(EPC_C_IQ_GATEWAYS, -1);
+        epc_count_add(EPC_C_IQ_GATEWAYS_UP, -(mg->state == MG_UP));
     }
     epc_timer_stop(sh, &h->resend);
     h248_mail_drop_unsent(h);

@@ -74,7 +74,7 @@ class Lab:
     def gateway_comes(self, seconds=20):
         """Wait until the H.248 gateway has registered and new calls may use it."""
         self.agw.wait_registered(seconds)
-        if not poll(lambda: self.epcscf.metrics().get("iq_gateways", 1) >= 1, seconds):
+        if not poll(lambda: self.epcscf.metrics()["iq_gateways_up"] >= 1, seconds):
             raise LabError("the eP-CSCF does not use the gateway", self.epcscf.log)
 
     def stop(self):

@@ -114,6 +114,7 @@ static void check_sums(const struct desk *d)
                                                            desk_count(d, EPC_C_GW_ERRORS) +
                                                            desk_count(d, EPC_C_GW_TIMEOUTS));
     assert_int_equal(desk_count(d, EPC_C_IQ_GATEWAYS), 0);
+    assert_int_equal(desk_count(d, EPC_C_IQ_GATEWAYS_UP), 0);
     assert_int_equal(desk_count(d, EPC_C_IQ_LINKS), 0);
 }
 

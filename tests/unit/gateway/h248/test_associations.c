@@ -113,6 +113,7 @@ static void versions_and_profiles(void **state)
     }
     assert_int_equal(desk_count(&d, EPC_C_IQ_REGISTRATIONS), EPC_ARRAY_LEN(cases));
     assert_int_equal(desk_count(&d, EPC_C_IQ_GATEWAYS), 1);
+    assert_int_equal(desk_count(&d, EPC_C_IQ_GATEWAYS_UP), 1);
 }
 
 /* Requests of ours are of the version that was agreed. */
@@ -296,6 +297,7 @@ static void graceful_takes_no_new_calls(void **state)
     make_context(&a, 0, 5001);
     change(&a, 2, "Method = Graceful, Reason = \"905\"", "ServiceChange = ROOT");
     desk_wait_fact(&d, 1, "state=drain", &a);
+    assert_int_equal(desk_count(&d, EPC_C_IQ_GATEWAYS_UP), 0);
     nothing_is_asked_of(H248_MG_ANY, EPC_ELIMIT);
     desk_request(&d, 0, 1, "Context = 5001 { Subtract = ip/1/access/5001 }", 2); /* what it has goes on */
     mg_say(&a, "Reply = %u { Context = 5001 { Subtract = ip/1/access/5001 } }", (unsigned)mg_expect(&a, "Subtract"));
