@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { SHARE_FULL = 1000, SHARE_LEAST = 50, ROUND_LONG = 4, ROUND_SHORT = 3 }; /* rounds: in delay_ms */
+
 void epc_overload_init(struct epc_overload *o, uint32_t delay_ms, uint32_t interval_ms, uint64_t now_ms)
 {
     memset(o, 0, sizeof *o);
@@ -9,6 +11,18 @@ void epc_overload_init(struct epc_overload *o, uint32_t delay_ms, uint32_t inter
     o->interval_ms = interval_ms;
     o->round_ms = o->last_ms = o->good_ms = now_ms;
     o->refused = o->refused_before = -1;
+    o->share = SHARE_FULL;
+}
+
+/* Down fast and up slowly, as with any queue that is shared with others. */
+static void share_out(struct epc_overload *o)
+{
+    uint64_t length = o->last_ms - o->round_ms;
+    if (length > (uint64_t)o->delay_ms * ROUND_LONG)
+        o->share = o->share * 3 / 4;
+    else if (length < (uint64_t)o->delay_ms * ROUND_SHORT)
+        o->share = o->share * 9 / 8;
+    o->share = o->share < SHARE_LEAST ? SHARE_LEAST : o->share > SHARE_FULL ? SHARE_FULL : o->share;
 }
 
 /* The round before is over: was it short, or was there a pause after it? */
@@ -16,6 +30,7 @@ static void begin_round(struct epc_overload *o, uint64_t looked_ms)
 {
     if (o->last_ms < o->round_ms + o->delay_ms || looked_ms > o->last_ms + o->delay_ms / 2)
         o->good_ms = looked_ms;
+    share_out(o);
     o->refused_before = o->refused;
     o->refused = -1;
     o->round_ms = looked_ms;
@@ -40,7 +55,7 @@ bool epc_overload_refuses(struct epc_overload *o, enum epc_worth worth, uint64_t
     if (!o->on || worth == EPC_WORTH_KEEP)
         return false;
     uint64_t age = now_ms > o->round_ms ? now_ms - o->round_ms : 0;
-    if (age < o->delay_ms * (1 + (uint64_t)worth) && (int)worth >= o->refused_before)
+    if (age < o->delay_ms * (1 + (uint64_t)worth) * o->share / SHARE_FULL && (int)worth >= o->refused_before)
         return false;
     if (o->refused < (int)worth)
         o->refused = (int)worth;

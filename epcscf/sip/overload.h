@@ -5,7 +5,8 @@
  * interval_ms is more offered than can be done (the idea of CoDel, RFC 8289). From then on a request is taken
  * while its round is young, and refused when it is old: so the shard is never idle while it refuses, and what
  * it serves is never later than a few delay_ms. How old is too old depends on what the request is worth; and
- * as long as something worth more is refused, everything worth less is.
+ * as long as something worth more is refused, everything worth less is. Refusing takes time too: where that
+ * alone makes rounds long, what is served would be late as well, so less of each is given to serving.
  * Terms: RFC 5390, RFC 7339. */
 #ifndef EPC_SIP_OVERLOAD_H
 #define EPC_SIP_OVERLOAD_H
@@ -29,6 +30,7 @@ struct epc_overload {
     uint64_t good_ms;     /**< last time that nothing was late */
     uint64_t refused_ms;  /**< last refusal */
     int refused, refused_before; /**< most worth that was refused in this round and the one before; -1: none */
+    unsigned share; /**< per mille of the full age at which requests are refused */
     bool on;
 };
 

@@ -103,6 +103,31 @@ static void less_worth_goes_first(void **state)
     assert_false(epc_overload_refuses(&o, EPC_WORTH_NEW, now));
 }
 
+/* Refusals that fill the rounds leave less for serving; shorter rounds give it back. */
+static void long_rounds_serve_less(void **state)
+{
+    struct epc_overload o;
+    uint64_t now = 100000;
+    (void)state;
+    overload(&o, &now);
+    for (unsigned i = 0; i < 3; i++)
+        round_of(&o, &now, 10 * DELAY);
+    epc_overload_look(&o, now, now);
+    assert_true(epc_overload_refuses(&o, EPC_WORTH_NEW, now + DELAY / 2));
+    assert_true(epc_overload_refuses(&o, EPC_WORTH_REFRESH, now + DELAY));
+    assert_false(epc_overload_refuses(&o, EPC_WORTH_REFRESH, now + DELAY / 2));
+    for (unsigned i = 0; i < 100; i++)
+        round_of(&o, &now, 20 * DELAY);
+    epc_overload_look(&o, now, now);
+    assert_false(epc_overload_refuses(&o, EPC_WORTH_REFRESH, now)); /* never nothing */
+    assert_false(epc_overload_refuses(&o, EPC_WORTH_KEEP, now + 20 * DELAY));
+    for (unsigned i = 0; i < 40; i++)
+        round_of(&o, &now, 2 * DELAY);
+    epc_overload_look(&o, now, now);
+    assert_false(epc_overload_refuses(&o, EPC_WORTH_REFRESH, now + 2 * DELAY - 1));
+    assert_true(epc_overload_refuses(&o, EPC_WORTH_REFRESH, now + 2 * DELAY));
+}
+
 static void it_ends(void **state)
 {
     struct epc_overload o;
@@ -334,7 +359,7 @@ int main(void)
         cmocka_unit_test(never_when_off),
         cmocka_unit_test(older_rounds_refuse_more),
         cmocka_unit_test(less_worth_goes_first),
-        cmocka_unit_test(it_ends),
+        cmocka_unit_test(long_rounds_serve_less), cmocka_unit_test(it_ends),
         cmocka_unit_test(wics_get_503),
         cmocka_unit_test(emergency_is_never_refused),
         cmocka_unit_test(nonsense_is_the_parsers),
