@@ -184,11 +184,25 @@ struct epc_session *session_new(struct epc_sessions *ss, struct epc_sip_in *in)
     return s;
 }
 
+/* After the BYE's answer nothing is left to do for INVITEs that were answered and acknowledged: a repeated 2xx
+ * is for nobody. */
+static void end_answered(struct epc_session *s)
+{
+    for (struct transfer *x = s->transfers; x; x = x->next)
+        if (!transfer_acked(x))
+            return;
+    while (s->transfers)
+        transfer_end(s->transfers);
+}
+
 void session_check_end(struct epc_session *s)
 {
-    /* What only waits for repeated and forked 2xx needs no media. */
-    if (s->state == CALL_ENDING && !s->active && !s->queue && !s->running && !s->policy && !s->gw)
-        epc_iw_rest(s->iw);
+    if (s->state == CALL_ENDING && !s->active && !s->queue && !s->running && !s->policy && !s->gw && !s->bye_due &&
+        !s->freeing) {
+        end_answered(s);
+        if (s->transfers) /* what only waits for repeated and forked 2xx needs no media */
+            epc_iw_rest(s->iw);
+    }
     if (s->state != CALL_ENDING || s->transfers || s->active || s->queue || s->running || s->freeing ||
         s->bye_due)
         return;

@@ -161,6 +161,7 @@ struct transfer {
     bool acts_reliably;       /* this node does for the WIC what RFC 3262 asks */
     bool offered;             /* it came without an offer and a response brought one */
     bool finished;            /* a final response was relayed or made here */
+    int unacked;              /* INVITE: 2xx relayed less ACKs that came back */
     bool cancelled;
     bool timed_out;           /* timer C fired */
     bool emergency;
@@ -240,6 +241,7 @@ void transfer_end(struct transfer *x);
 bool needs_call(sip_method_t m);
 /** A request outside of a dialog that may pass: takes it over. */
 void initial_request(struct epc_sessions *ss, struct epc_sip_in *in, const struct epc_binding *b);
+bool transfer_acked(const struct transfer *x);
 void transfer_check_end(struct transfer *x);
 void job_request(struct epc_session *s, struct job *j);
 void job_response(struct epc_session *s, struct job *j);

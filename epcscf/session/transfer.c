@@ -71,6 +71,20 @@ void transfer_end(struct transfer *x)
         session_check_end(s);
 }
 
+/* Was each 2xx of this INVITE acknowledged? Then none comes again once the dialog is over. */
+bool transfer_acked(const struct transfer *x)
+{
+    return x->method == sip_method_invite && x->finished && !x->jobs && x->unacked <= 0 &&
+           epc_sip_in_final_status(x->in) / 100 == 2;
+}
+
+static void note_ack(struct epc_session *s, enum epc_leg from, uint32_t cseq)
+{
+    for (struct transfer *x = s->transfers; x; x = x->next)
+        if (x->method == sip_method_invite && x->from == from && epc_sip_in_sip(x->in)->sip_cseq->cs_seq == cseq)
+            x->unacked--;
+}
+
 /* An INVITE's transfer lives on after its final response: repeated and forked 2xx come the same way. */
 void transfer_check_end(struct transfer *x)
 {
@@ -178,6 +192,7 @@ static void relay(struct transfer *x, msg_t **msg, int status)
     cross_response(x, *msg, status);
     if (status >= 200) {
         x->finished = true;
+        x->unacked += status < 300;
         epc_timer_stop(x->ss->shard, &x->timer_c);
     } else
         restart_timer_c(x);
@@ -471,6 +486,7 @@ void job_ack(struct epc_session *s, struct job *j)
         session_job_done(s);
         return;
     }
+    note_ack(s, j->from, sip_object(j->msg)->sip_cseq->cs_seq);
     epc_sip_policy_apply(j->msg, from_wic ? EPC_DIR_WIC_REQ : EPC_DIR_CORE_REQ);
     if (!epc_sip_max_forwards(j->msg) ||
         (from_wic && s->core_routes &&
