@@ -13,6 +13,24 @@ struct epc_arena_chunk {
     alignas(max_align_t) char mem[];
 };
 
+static struct epc_arena_chunk *add_chunk(struct epc_arena *a, size_t room)
+{
+    struct epc_arena_chunk *c = malloc(sizeof *c + room);
+    if (!c)
+        return NULL;
+    c->next = a->head;
+    c->used = 0;
+    c->size = room;
+    a->head = c;
+    return c;
+}
+
+void epc_arena_expect(struct epc_arena *a, size_t octets)
+{
+    if (!a->head && octets > FIRST_OCTETS)
+        (void)!add_chunk(a, octets); /* epc_arena_get() tries again */
+}
+
 void *epc_arena_get(struct epc_arena *a, size_t n, size_t size)
 {
     if (n == 0 || size == 0 || n > SIZE_MAX / 2 / size)
@@ -23,13 +41,9 @@ void *epc_arena_get(struct epc_arena *a, size_t n, size_t size)
         size_t room = !c ? FIRST_OCTETS : c->size < MAX_OCTETS / 2 ? c->size * 2 : MAX_OCTETS;
         if (room < need)
             room = need;
-        c = malloc(sizeof *c + room);
+        c = add_chunk(a, room);
         if (!c)
             return NULL;
-        c->next = a->head;
-        c->used = 0;
-        c->size = room;
-        a->head = c;
     }
     void *p = c->mem + c->used;
     c->used += need;

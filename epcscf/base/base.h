@@ -128,6 +128,8 @@ struct epc_arena { /**< calloc'd, alone or as the first member of a larger struc
 /** Zeroed memory for @p n items of @p size octets; NULL when out of memory. n == 0 gives NULL too, so callers
  *  check `n && !p`. One thread at a time. */
 void *epc_arena_get(struct epc_arena *a, size_t n, size_t size);
+/** To a new arena: so much will probably be asked for. Saves blocks, promises nothing. */
+void epc_arena_expect(struct epc_arena *a, size_t octets);
 void epc_arena_free(struct epc_arena *a); /**< all of it, and the arena itself; NULL-safe */
 
 /* ---- hash table: intrusive, grows a bucket at a time (no long stall) ------------------------ */

@@ -195,7 +195,6 @@ enum epc_err epc_iw_offer(struct epc_iw *w, enum epc_sdp_leg from, struct epc_st
 {
     struct epc_cause own = {0};
     struct iw_exchange x = {.offerer = from};
-    struct epc_sdp *copy = NULL;
     enum epc_err err;
     if (!cause)
         cause = &own;
@@ -219,8 +218,6 @@ enum epc_err epc_iw_offer(struct epc_iw *w, enum epc_sdp_leg from, struct epc_st
         err = check_rest(&x, cause);
     if (err == EPC_OK)
         err = iw_want(w, &x, iw_other(from), cause);
-    if (err == EPC_OK)
-        err = epc_sdp_dup(x.remote[from], &copy);
     if (err != EPC_OK) {
         exchange_free(&x);
         return refuse(from, err, cause);
@@ -229,20 +226,19 @@ enum epc_err epc_iw_offer(struct epc_iw *w, enum epc_sdp_leg from, struct epc_st
                         iw_same_media(x.remote[from], w->committed.remote[from]);
     w->pending = x;
     w->have_pending = true;
-    *remote = copy;
+    *remote = epc_sdp_ref(x.remote[from]);
     *unchanged = x.offer_unchanged;
     return EPC_OK;
 }
 
-/* The gateway's description to use: the new one (copied into the exchange), else the last known. */
+/* The gateway's description to use: the new one (kept in the exchange), else the last known. */
 static enum epc_err take_local(struct epc_iw *w, enum epc_sdp_leg leg, const struct epc_sdp *local,
                                const struct epc_sdp **use, struct epc_sdp **copy)
 {
     *copy = NULL;
     if (local) {
-        enum epc_err err = epc_sdp_dup(local, copy);
-        *use = *copy;
-        return err;
+        *use = *copy = epc_sdp_ref(local);
+        return EPC_OK;
     }
     *use = w->pending.local[leg];
     if (!*use && w->have_committed)
@@ -288,7 +284,6 @@ enum epc_err epc_iw_answer(struct epc_iw *w, struct epc_str sdp, struct epc_sdp 
                            struct epc_cause *cause)
 {
     struct epc_cause own = {0};
-    struct epc_sdp *copy = NULL;
     enum epc_err err;
     if (!cause)
         cause = &own;
@@ -306,8 +301,6 @@ enum epc_err epc_iw_answer(struct epc_iw *w, struct epc_str sdp, struct epc_sdp 
         err = iw_remote(w, &x, leg, &x.remote[leg], cause);
     if (err == EPC_OK)
         err = iw_want(w, &x, x.offerer, cause);
-    if (err == EPC_OK)
-        err = epc_sdp_dup(x.remote[leg], &copy);
     if (err != EPC_OK) {
         epc_sdp_free(x.recv[leg]);
         epc_sdp_free(x.remote[leg]);
@@ -325,7 +318,7 @@ enum epc_err epc_iw_answer(struct epc_iw *w, struct epc_str sdp, struct epc_sdp 
     epc_sdp_free(w->pending.want[x.offerer]);
     w->pending.want[x.offerer] = x.want[x.offerer];
     memcpy(w->pending.transcoded, x.transcoded, sizeof x.transcoded);
-    *remote = copy;
+    *remote = epc_sdp_ref(x.remote[leg]);
     return EPC_OK;
 }
 
@@ -359,11 +352,9 @@ enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_sdp **remote, st
     if (!w->have_pending || x->offerer != EPC_SDP_CORE || x->recv[EPC_SDP_WIC] || x->sent[EPC_SDP_WIC] ||
         !w->committed.recv[EPC_SDP_WIC] || !w->committed.sent[EPC_SDP_WIC])
         return EPC_EINVAL;
-    enum epc_err err = epc_sdp_dup(w->committed.recv[EPC_SDP_WIC], &x->recv[EPC_SDP_WIC]);
-    if (err == EPC_OK)
-        err = epc_sdp_dup(w->committed.sent[EPC_SDP_WIC], &x->sent[EPC_SDP_WIC]);
-    if (err == EPC_OK)
-        err = iw_remote(w, x, EPC_SDP_WIC, &x->remote[EPC_SDP_WIC], cause);
+    x->recv[EPC_SDP_WIC] = epc_sdp_ref(w->committed.recv[EPC_SDP_WIC]);
+    x->sent[EPC_SDP_WIC] = epc_sdp_ref(w->committed.sent[EPC_SDP_WIC]);
+    enum epc_err err = iw_remote(w, x, EPC_SDP_WIC, &x->remote[EPC_SDP_WIC], cause);
     if (err == EPC_OK)
         err = iw_want(w, x, EPC_SDP_CORE, cause);
     for (size_t i = 0; err == EPC_OK && i < x->n_streams; i++)
@@ -372,7 +363,9 @@ enum epc_err epc_iw_answer_for_wic(struct epc_iw *w, struct epc_sdp **remote, st
         epc_cause_set(cause, 488, "RFC 3311 5.2", "the offer has nothing of what the WIC uses");
         err = EPC_EPROTO;
     }
-    return err == EPC_OK ? epc_sdp_dup(x->remote[EPC_SDP_WIC], remote) : err;
+    if (err == EPC_OK)
+        *remote = epc_sdp_ref(x->remote[EPC_SDP_WIC]);
+    return err;
 }
 
 /* ---- end of an exchange -------------------------------------------------------------------------------------- */

@@ -223,8 +223,7 @@ out:
 /* Both texts are ours, so the third line on is everything but v= and o=. */
 static struct epc_str below_origin(const struct epc_sdp *s)
 {
-    const struct epc_arena *a = s->_priv;
-    struct epc_str t = a->text;
+    struct epc_str t = sdp_text(s);
     (void)epc_str_cut(&t, '\n');
     (void)epc_str_cut(&t, '\n');
     return t;

@@ -2,8 +2,16 @@
  * lines), strict where a wrong guess would misplace media (m= and o= lines). */
 #include "sdp/sdp_priv.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What epc_sdp._priv points to. Gateways of other threads may hold a reference. */
+struct model {
+    struct epc_arena arena;
+    struct epc_sdp *s;
+    _Atomic unsigned refs;
+};
 
 struct line {
     char type;
@@ -200,28 +208,50 @@ static enum epc_err parse_line(struct parser *p, const struct line *l)
     }
 }
 
+struct counts {
+    size_t media, attr, bw, words, candidates;
+};
+
 /* First pass: how much of everything there is, so that each array is one block. */
-static enum epc_err prepare(struct parser *p, struct epc_str text)
+static enum epc_err count(struct parser *p, struct epc_str text, struct counts *n)
 {
     struct line l;
-    size_t n_media = 0, n_attr = 0, n_bw = 0;
     if (!next_line(&text, &l) || l.type != 'v' || !epc_str_eqc(epc_str_trim(l.value), "0"))
         return fault(p, "does not begin with v=0");
     while (next_line(&text, &l)) {
-        n_media += l.type == 'm';
-        n_attr += l.type == 'a';
-        n_bw += l.type == 'b';
+        n->attr += l.type == 'a';
+        n->bw += l.type == 'b';
+        n->candidates += l.type == 'a' && epc_str_starts(l.value, "candidate:");
+        if (l.type != 'm')
+            continue;
+        n->media++;
+        for (size_t i = 0; i < l.value.n; i++)
+            n->words += l.value.p[i] == ' ';
     }
-    if (n_media > EPC_SDP_MAX_MEDIA) {
+    if (n->media > EPC_SDP_MAX_MEDIA) {
         epc_cause_set(p->cause, 488, "RFC 3264 6", "SDP: more than %d m= lines", EPC_SDP_MAX_MEDIA);
         return EPC_ELIMIT;
     }
+    return EPC_OK;
+}
+
+static enum epc_err prepare(struct parser *p, struct epc_str text, const struct counts *n)
+{
+    enum { ALIGN = 64 }; /* lost between arrays, an m-line */
+    epc_arena_expect(p->arena, sizeof *p->s + text.n + (n->media + 1) * (sizeof *p->media + ALIGN) +
+                                   (n->attr + 1) * sizeof *p->attr + (n->bw + 1) * sizeof *p->bw +
+                                   n->words * (sizeof(struct epc_sdp_codec) + sizeof(struct epc_str)) +
+                                   n->candidates * sizeof(struct epc_sdp_candidate));
+    p->s = epc_arena_get(p->arena, 1, sizeof *p->s);
+    char *copy = epc_arena_get(p->arena, text.n, 1);
     /* One more than there are: sections at the end point just behind the last line. */
-    p->media = epc_arena_get(p->arena, n_media + 1, sizeof *p->media);
-    p->attr = epc_arena_get(p->arena, n_attr + 1, sizeof *p->attr);
-    p->bw = epc_arena_get(p->arena, n_bw + 1, sizeof *p->bw);
-    if (!p->media || !p->attr || !p->bw)
+    p->media = epc_arena_get(p->arena, n->media + 1, sizeof *p->media);
+    p->attr = epc_arena_get(p->arena, n->attr + 1, sizeof *p->attr);
+    p->bw = epc_arena_get(p->arena, n->bw + 1, sizeof *p->bw);
+    if (!p->s || !copy || !p->media || !p->attr || !p->bw)
         return EPC_ENOMEM;
+    memcpy(copy, text.p, text.n);
+    p->arena->text = (struct epc_str){copy, text.n};
     p->s->attr = p->attr;
     p->s->bw = p->bw;
     p->s->media = p->media;
@@ -231,7 +261,11 @@ static enum epc_err prepare(struct parser *p, struct epc_str text)
 static enum epc_err parse_into(struct parser *p, struct epc_str text)
 {
     struct line l;
-    enum epc_err err = prepare(p, text);
+    struct counts n = {0};
+    enum epc_err err = count(p, text, &n);
+    if (err == EPC_OK)
+        err = prepare(p, text, &n);
+    text = p->arena->text;
     while (err == EPC_OK && next_line(&text, &l))
         err = parse_line(p, &l);
     if (err != EPC_OK)
@@ -254,17 +288,16 @@ enum epc_err epc_sdp_parse(struct epc_sdp **out, struct epc_str text, struct epc
     if (text.n == 0 || !text_is_clean(text))
         return fault(&p, text.n ? "control characters" : "empty");
 
-    p.arena = calloc(1, sizeof *p.arena);
-    if (!p.arena)
+    struct model *model = calloc(1, sizeof *model);
+    if (!model)
         goto out;
-    p.s = epc_arena_get(p.arena, 1, sizeof *p.s);
-    char *copy = epc_arena_get(p.arena, text.n, 1);
-    if (!p.s || !copy)
-        goto out;
-    memcpy(copy, text.p, text.n);
-    p.arena->text = (struct epc_str){copy, text.n};
-    p.s->_priv = p.arena;
-    err = parse_into(&p, p.arena->text);
+    p.arena = &model->arena;
+    err = parse_into(&p, text);
+    if (err == EPC_OK) {
+        model->s = p.s;
+        model->refs = 1;
+        p.s->_priv = model;
+    }
 out:
     if (err == EPC_OK)
         *out = p.s;
@@ -277,13 +310,22 @@ out:
 
 void epc_sdp_free(struct epc_sdp *s)
 {
-    /* The model itself lies in its arena. */
-    if (s)
-        epc_arena_free(s->_priv);
+    struct model *model = s ? s->_priv : NULL;
+    if (model && atomic_fetch_sub_explicit(&model->refs, 1, memory_order_acq_rel) == 1)
+        epc_arena_free(&model->arena); /* the model itself lies in it */
 }
 
-enum epc_err epc_sdp_dup(const struct epc_sdp *s, struct epc_sdp **out)
+struct epc_sdp *epc_sdp_ref(const struct epc_sdp *s)
 {
-    const struct epc_arena *a = s->_priv;
-    return epc_sdp_parse(out, a->text, NULL);
+    struct model *model = s ? s->_priv : NULL;
+    if (!model)
+        return NULL;
+    atomic_fetch_add_explicit(&model->refs, 1, memory_order_relaxed);
+    return model->s;
+}
+
+struct epc_str sdp_text(const struct epc_sdp *s)
+{
+    const struct model *model = s->_priv;
+    return model->arena.text;
 }

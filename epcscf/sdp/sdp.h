@@ -1,7 +1,7 @@
 /* Door of sdp/: the SDP model, its WebRTC attribute layer, and the interworking between a WIC's SDP
  * and the core's. Pure functions and plain objects: no I/O, no clock, no network library.
  * Spec: RFC 8866, 3264, 8829, 8839, 8842, 8843/9143, 5761; TS 23.228 Annex U; TS 24.229 6.
- * Thread: any, one object at a time. */
+ * Thread: any, one object at a time; parsed descriptions may be shared. */
 #ifndef EPC_SDP_H
 #define EPC_SDP_H
 
@@ -91,11 +91,11 @@ struct epc_sdp {
  *  @return EPC_OK, EPC_EPROTO, EPC_ELIMIT (too long, too many m-lines), EPC_ENOMEM */
 enum epc_err epc_sdp_parse(struct epc_sdp **out, struct epc_str text, struct epc_cause *cause)
     EPC_MUST_CHECK;
-void epc_sdp_free(struct epc_sdp *s); /**< NULL-safe */
+void epc_sdp_free(struct epc_sdp *s); /**< one reference; the memory with the last. NULL-safe, any thread */
 /** Text of the model: v=, o=, ... each m-line with its c=, b=, a= as they stand in `attr`. */
 enum epc_err epc_sdp_print(const struct epc_sdp *s, struct epc_buf *out) EPC_MUST_CHECK;
-/** An own copy (gives). */
-enum epc_err epc_sdp_dup(const struct epc_sdp *s, struct epc_sdp **out) EPC_MUST_CHECK;
+/** A reference more (gives: epc_sdp_free()); a parsed model never changes. NULL-safe, any thread. */
+struct epc_sdp *epc_sdp_ref(const struct epc_sdp *s) EPC_MUST_CHECK;
 
 /* ---- interworking: one object per dialog (struct epc_iw) -------------------------------------- */
 

@@ -9,6 +9,8 @@
 /** Fill the effective values of every m-line from the a= lines. */
 enum epc_err sdp_attr_layer(struct epc_sdp *s, struct epc_sdp_media *media, struct epc_arena *a)
     EPC_MUST_CHECK;
+/** The text that it was parsed from; lives as long as it. */
+struct epc_str sdp_text(const struct epc_sdp *s);
 /** RTP of any profile. */
 bool sdp_proto_is_rtp(struct epc_str proto);
 /** Next blank-separated word of @p s; empty when there is none. */

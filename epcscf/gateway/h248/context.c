@@ -265,28 +265,22 @@ void iq_next(struct iq_ctx *c)
     iq_op_start(c);
 }
 
-static bool copy(struct epc_sdp **to, const struct epc_sdp *from)
-{
-    return !from || epc_sdp_dup(from, to) == EPC_OK;
-}
-
 static void enqueue(struct iq_ctx *c, enum iq_op_kind kind, enum epc_gw_side from, const struct epc_gw_media *m,
                     const struct epc_gw_media *answer, epc_gw_done_fn *done, void *arg)
 {
     struct iq_op *op = calloc(1, sizeof *op);
-    if (!op || (m && !(copy(&op->remote, m->remote) && copy(&op->want, m->want))) ||
-        (answer && !(copy(&op->answer, answer->remote) && copy(&op->answer_want, answer->want)))) {
+    if (!op) {
         struct epc_cause cause;
         epc_cause_set(&cause, 500, NULL, "gateway: out of memory");
-        iq_op_free(op);
         if (done)
             done(arg, EPC_ENOMEM, NULL, &cause);
         return;
     }
-    op->kind = kind;
-    op->from = from;
-    op->done = done;
-    op->arg = arg;
+    *op = (struct iq_op){.kind = kind, .from = from, .done = done, .arg = arg};
+    op->remote = epc_sdp_ref(m ? m->remote : NULL);
+    op->want = epc_sdp_ref(m ? m->want : NULL);
+    op->answer = epc_sdp_ref(answer ? answer->remote : NULL);
+    op->answer_want = epc_sdp_ref(answer ? answer->want : NULL);
     *c->queue_tail = op;
     c->queue_tail = &op->next;
     if (kind == IQ_OFFER || kind == IQ_RESTORE)

@@ -98,16 +98,12 @@ static enum epc_err describe(struct iq_ctx *c, enum epc_gw_side side, const stru
 static void carried_out(struct iq_ctx *c)
 {
     struct iq_op *op = c->open;
-    struct epc_sdp *local = NULL, *like = NULL;
+    struct epc_sdp *local = NULL, *like = epc_sdp_ref(op->remote);
     enum epc_err err = EPC_OK;
     bool tells = op->done && (op->kind == IQ_OFFER || op->kind == IQ_ANSWER);
-    if (tells)
-        err = epc_sdp_dup(op->remote, &like);
     iq_plan_commit(c, op);
-    if (err == EPC_OK && tells)
+    if (tells)
         err = describe(c, other_side(op->from), like, &local);
-    else if (err != EPC_OK)
-        epc_cause_set(&c->cause, 500, NULL, "gateway: out of memory");
     epc_sdp_free(like);
     if (c->answered)
         iq_learn_start(c);

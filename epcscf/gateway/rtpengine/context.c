@@ -237,9 +237,8 @@ static void enqueue(struct rtp_ctx *c, enum rtp_op_kind kind, enum epc_gw_side f
         *op = (struct rtp_op){.c = c, .kind = kind, .from = from, .n_media = m->remote->n_media, .done = done,
                               .arg = arg};
         op->sdp = epc_buf_take(&text, NULL); /* not NULL: rtp_print() has looked */
-        if (m->want)
-            err = epc_sdp_dup(m->want, &op->want);
-        if (err == EPC_OK && m->want && kind == RTP_OFFER)
+        op->want = epc_sdp_ref(m->want);
+        if (m->want && kind == RTP_OFFER)
             err = rtp_transcoding(c->at, m, &op->codec);
     }
     if (err != EPC_OK) {

@@ -187,8 +187,7 @@ static void test_bundle_inheritance(void **state)
     assert_null(s->media[2].ice_ufrag.p);
     assert_int_equal(s->media[2].sctp_port, 5000);
     assert_int_equal(s->media[2].max_message_size, 262144);
-    struct epc_sdp *d = NULL;
-    assert_int_equal(epc_sdp_dup(s, &d), EPC_OK);
+    struct epc_sdp *d = epc_sdp_ref(s);
     epc_sdp_free(s);
     is(d->media[0].ice_ufrag, "uuuu");
     epc_sdp_free(d);

@@ -409,9 +409,7 @@ static void keep(struct epc_gw_ctx *c, const struct epc_gw_media *m, epc_gw_done
     if (c->done || c->released)
         abort();
     epc_sdp_free(c->remote);
-    c->remote = NULL;
-    if (epc_sdp_dup(m->remote, &c->remote) != EPC_OK)
-        abort();
+    c->remote = epc_sdp_ref(m->remote);
     c->done = done;
     c->arg = arg;
 }
