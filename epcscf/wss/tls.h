@@ -34,6 +34,8 @@ enum { EPC_TLS_SUITES = 3 };
 struct epc_tls_keys {
     unsigned char secret[EPC_TLS_SECRET_MAX], key[EPC_TLS_KEY_MAX], iv[EPC_TLS_IV];
     bool ready;
+    bool due;         /* of sending: the peer has asked for new ones, before the next data */
+    uint8_t no_data;  /* of receiving: records one after the other that brought nothing */
     uint64_t seq;
 };
 

@@ -22,6 +22,7 @@ enum {
     ALERT_USER_CANCELED = 90,
     /* Records under one key: well under what AES-GCM bears (RFC 8446 5.5) */
     RECORDS_MAX = 1 << 23,
+    NO_DATA_MAX = 32, /* in a row; more of them is an attack on our time */
 };
 
 /* ---- keys ------------------------------------------------------------------------------------------ */
@@ -85,6 +86,7 @@ static bool next_generation(struct epc_tls_shard *ts, const struct epc_tls_suite
     memcpy(k->secret, secret, s->secret_n);
     OPENSSL_cleanse(secret, sizeof secret);
     k->seq = 0;
+    k->due = false;
     return ok && epc_tls_derive(ts, s, k);
 }
 
@@ -105,7 +107,7 @@ size_t epc_tls_record_seal(struct epc_tls_shard *ts, struct epc_tls *t, unsigned
     unsigned char iv[EPC_TLS_IV], *body = out + HEADER;
     size_t length = n + 1 + TAG, before = 0;
     int done, rest;
-    if (t->tx.seq >= RECORDS_MAX && type == TYPE_DATA) {
+    if ((t->tx.seq >= RECORDS_MAX || t->tx.due) && type == TYPE_DATA) {
         before = epc_tls_record_seal(ts, t, TYPE_HANDSHAKE, update, sizeof update, out);
         if (!before || !next_generation(ts, t->suite, &t->tx))
             return 0;
@@ -151,24 +153,21 @@ static bool open_in_place(struct epc_tls *t, const unsigned char *header, unsign
            EVP_DecryptFinal_ex(c, body + done, &rest) == 1;
 }
 
-/* KeyUpdate is all that a client may send after the handshake; a key's last record holds it alone. */
+/* KeyUpdate is all that a client may send after the handshake; a key's last record holds it alone. Ours is
+ * sent with the next data (RFC 8446 4.6.3): one who only asks cannot make an answer grow. */
 static enum epc_err on_handshake(struct epc_tls_shard *ts, struct epc_tls *t, const unsigned char *p, size_t n,
                                  struct epc_fifo *answer)
 {
-    static const unsigned char update[5] = {KEY_UPDATE, 0, 0, 1, 0};
-    unsigned char out[sizeof update + EPC_TLS_RECORD_EXTRA];
-    if (n != sizeof update || memcmp(p, update, 4) != 0)
+    static const unsigned char update[4] = {KEY_UPDATE, 0, 0, 1};
+    if (n != sizeof update + 1 || memcmp(p, update, sizeof update) != 0)
         return fail(ts, t, ALERT_UNEXPECTED_MESSAGE, answer);
     if (p[4] > 1)
         return fail(ts, t, ALERT_ILLEGAL_PARAMETER, answer);
     if (!next_generation(ts, t->suite, &t->rx))
         return fail(ts, t, ALERT_INTERNAL_ERROR, answer);
-    if (p[4] == 0)
-        return EPC_OK;
-    size_t sealed = epc_tls_record_seal(ts, t, TYPE_HANDSHAKE, update, sizeof update, out);
-    if (!sealed || !next_generation(ts, t->suite, &t->tx))
-        return EPC_ENOMEM;
-    return epc_fifo_add(answer, out, sealed);
+    if (p[4])
+        t->tx.due = true;
+    return EPC_OK;
 }
 
 static enum epc_err on_alert(struct epc_tls_shard *ts, struct epc_tls *t, const unsigned char *p, size_t n,
@@ -208,6 +207,9 @@ enum epc_err epc_tls_record_open(struct epc_tls_shard *ts, struct epc_tls *t, un
     unsigned type = body[--length];
     if (length > EPC_TLS_PLAIN_MAX)
         return fail(ts, t, ALERT_RECORD_OVERFLOW, answer);
+    t->rx.no_data = type == TYPE_DATA && length ? 0 : t->rx.no_data + 1;
+    if (t->rx.no_data > NO_DATA_MAX)
+        return fail(ts, t, ALERT_UNEXPECTED_MESSAGE, answer);
     if (type == TYPE_HANDSHAKE)
         return on_handshake(ts, t, body, length, answer);
     if (type == TYPE_ALERT)

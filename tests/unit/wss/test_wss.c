@@ -490,6 +490,35 @@ static void records_left_to_openssl(void **state)
     ciphers_and_new_keys("openssl");
 }
 
+/* Asking for new keys is work for us and none for the peer: without data between, it has an end. */
+static void new_keys_without_end(void **state)
+{
+    (void)state;
+    struct server s;
+    struct ws c;
+    char buf[64];
+    size_t n;
+    server_defaults(&s);
+    server_start(&s, 0);
+    connect_ok(&c, &s);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 20; i++) {
+            assert_int_equal(SSL_key_update(c.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+            assert_int_equal(SSL_do_handshake(c.ssl), 1);
+        }
+        assert_true(ws_frame(&c, WS_FIN | WS_TEXT, "echo!", 5));
+        assert_int_equal(ws_read(&c, buf, sizeof buf, &n), WS_FIN | WS_TEXT);
+    }
+    for (int i = 0; i < 33; i++)
+        if (SSL_key_update(c.ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || SSL_do_handshake(c.ssl) != 1)
+            break;
+    assert_true(SSL_read(c.ssl, buf, sizeof buf) <= 0);
+    ERR_clear_error();
+    ws_hang_up(&c);
+    assert_true(server_wait(&s, &s.closed, 1));
+    server_stop(&s);
+}
+
 /* What is no record of this connection ends it with an alert. */
 static void broken_records_end_the_flow(void **state)
 {
@@ -841,6 +870,7 @@ int main(void)
         cmocka_unit_test(new_certificate_without_a_break),
         cmocka_unit_test(messages_both_ways),
         cmocka_unit_test(every_cipher_and_new_keys), cmocka_unit_test(records_left_to_openssl),
+        cmocka_unit_test(new_keys_without_end),
         cmocka_unit_test(broken_records_end_the_flow),
         cmocka_unit_test(octet_by_octet),
         cmocka_unit_test(too_big_is_1009),
