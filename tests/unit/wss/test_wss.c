@@ -513,6 +513,7 @@ static void new_keys_without_end(void **state)
         if (SSL_key_update(c.ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || SSL_do_handshake(c.ssl) != 1)
             break;
     assert_true(SSL_read(c.ssl, buf, sizeof buf) <= 0);
+    assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_AD_REASON_OFFSET + SSL_AD_UNEXPECTED_MESSAGE);
     ERR_clear_error();
     ws_hang_up(&c);
     assert_true(server_wait(&s, &s.closed, 1));
