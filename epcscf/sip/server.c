@@ -144,6 +144,14 @@ static void uncount(struct epc_sip_in *in)
     in->counted = false;
 }
 
+/* What is remembered of WICs' requests is many, each for the same time: a queue, and one timer for its head. */
+static void forget_one(struct epc_sip_in *in)
+{
+    if (in->s->remembered_tail == &in->remembered.next)
+        in->s->remembered_tail = in->remembered.prev;
+    epc_sip_unlink(&in->remembered);
+}
+
 /* Out of every table; the memory goes at the end of the turn, as a caller may still hold it. */
 static void in_over(struct epc_sip_in *in)
 {
@@ -152,6 +160,7 @@ static void in_over(struct epc_sip_in *in)
         return;
     in->over = true;
     epc_timer_stop(s->sh, &in->timer);
+    forget_one(in);
     if (in->in_table)
         epc_hash_del(in->leg == EPC_LEG_WIC ? &s->wic_in : &s->core_in, &in->node);
     in->in_table = false;
@@ -165,6 +174,33 @@ void epc_sip_in_orphan(struct epc_sip_in *in)
 {
     in_over(in);
     in->s = NULL;
+}
+
+static void on_remembered_long(void *arg)
+{
+    struct epc_sip *s = arg;
+    uint64_t now = epc_now_ms();
+    while (s->remembered) {
+        struct epc_sip_in *in = EPC_CONTAINER(s->remembered, struct epc_sip_in, remembered);
+        if (in->deadline_ms > now) {
+            epc_timer_start(s->sh, &s->remember_timer, in->deadline_ms - now, on_remembered_long, s);
+            return;
+        }
+        in_over(in);
+    }
+}
+
+static void remember(struct epc_sip_in *in, uint32_t memory_ms)
+{
+    struct epc_sip *s = in->s;
+    in->deadline_ms = epc_now_ms() + memory_ms;
+    if (!s->remembered) {
+        s->remembered_tail = &s->remembered;
+        epc_timer_start(s->sh, &s->remember_timer, memory_ms, on_remembered_long, s);
+    }
+    in->remembered.prev = s->remembered_tail;
+    *s->remembered_tail = &in->remembered;
+    s->remembered_tail = &in->remembered.next;
 }
 
 static void timer_fired(void *arg);
@@ -450,7 +486,10 @@ void epc_sip_in_release(struct epc_sip_in *in)
         free(in->last);
         in->last = NULL;
     }
-    epc_timer_start(in->s->sh, &in->timer, memory_ms, timer_fired, in);
+    if (in->leg == EPC_LEG_WIC)
+        remember(in, memory_ms);
+    else
+        epc_timer_start(in->s->sh, &in->timer, memory_ms, timer_fired, in);
 }
 
 /* ---- what the peer does ----------------------------------------------------------------------- */

@@ -136,6 +136,7 @@ void epc_sip_destroy(struct epc_sip *s)
     while (s->txs)
         epc_core_tx_orphan(s->txs);
     core_net_close(s->net);
+    epc_timer_stop(s->sh, &s->remember_timer);
     epc_sip_overload_close(s);
     free(s->last_hop_uri);
     epc_hash_free(&s->wic_in);

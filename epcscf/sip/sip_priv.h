@@ -57,6 +57,8 @@ struct epc_sip {
     struct epc_hash by_flow;
     struct epc_hash moved, moved_to; /**< moved.c */
     struct tx_link *ins, *outs, *txs;
+    struct tx_link *remembered, **remembered_tail; /**< of WICs; linger_ms each, so the first is the oldest */
+    struct epc_timer remember_timer;
     struct epc_addr *trusted;
     size_t n_trusted;
     char core_host[EPC_ADDR_LEN]; /**< bracketed if IPv6 */
@@ -103,6 +105,7 @@ struct epc_sip_in {
     msg_t *cancel; /**< a CANCEL that came before cancel_fn was set */
     bool cancelled;
     struct epc_timer timer;
+    struct tx_link remembered; /**< in epc_sip.remembered; deadline_ms says how long */
     char to_tag[17];
     const char *method; /**< these point behind the struct */
     const char *branch, *sent_by;
