@@ -268,7 +268,7 @@ int rx_set_up(void **state)
         return -1;
     t.cfg.diameter_config = t.pcrf.node_conf;
     t.cfg.destination_realm = (char[]){"ims.test"};
-    t.cfg.timeout_ms = t.cfg.timeout_ms ? t.cfg.timeout_ms : 500;
+    t.cfg.timeout_ms = t.cfg.timeout_ms ? t.cfg.timeout_ms : 2000;
     t.cfg.history_sessions = 64;
     t.cfg.af_application_id = (char[]){"urn:urn-7:3gpp-service.ims.icsi.mmtel"};
     if (epc_diameter_start(&t.d, &t.cfg))

@@ -436,5 +436,6 @@ int main(void)
         cmocka_unit_test(states_are_connected),
         cmocka_unit_test(without_peer_unreachable_at_once),
     };
+    t.cfg.timeout_ms = 500; /* some of these wait for it */
     return RX_RUN(tests, rx_set_up);
 }
