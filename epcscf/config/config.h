@@ -61,6 +61,7 @@ struct epc_cfg_sip {
     uint32_t overload_delay_ms;   /**< lateness beyond which new requests are refused; 0: never */
     uint32_t overload_interval_ms; /**< how long it must last to count as overload */
     uint32_t overload_retry_after_s;
+    uint32_t overload_pause_ms;   /**< how long who comes back too early is not read; 0: never */
 };
 
 /** What happens to calls when the token behind a registration ends. */

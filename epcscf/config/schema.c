@@ -342,6 +342,10 @@ static const struct cfg_key main_keys[] = {
     {"sip.overload_retry_after_s", CFG_U32, AT(sip.overload_retry_after_s), .min = 1, .max = 3600, .unit = "s",
      .def = "5", .help = "least `Retry-After` that browsers are told in overload; each gets its own, up to three "
                          "times as much, so that they do not come back together. The core is told 1"},
+    {"sip.overload_pause_ms", CFG_U32, AT(sip.overload_pause_ms), .min = 0, .max = 10000, .unit = "ms", .def = "2000",
+     .help = "nothing is read for this long from a browser that comes back sooner than it was told and is refused "
+             "again: refusing it over and over would take the time of those who wait. Its emergency "
+             "calls wait no longer than this either. 0: it is read at once"},
 
     {"registration.min_expires_s", CFG_U32, AT(registration.min_expires_s), .min = 10,
      .max = 86400, .unit = "s", .def = "60", .help = "shorter registrations get 423"},

@@ -50,17 +50,36 @@ bool epc_overload_look(struct epc_overload *o, uint64_t looked_ms, uint64_t now_
     return o->on;
 }
 
+/* How old a round must be, for what is worth so much to be refused. */
+static uint64_t age_of(const struct epc_overload *o, enum epc_worth worth)
+{
+    uint64_t delays2 = worth == EPC_WORTH_EARLY ? 1 : 2 * (uint64_t)worth;
+    return o->delay_ms * delays2 * o->share / SHARE_FULL / 2;
+}
+
 bool epc_overload_refuses(struct epc_overload *o, enum epc_worth worth, uint64_t now_ms)
 {
     if (!o->on || worth == EPC_WORTH_KEEP)
         return false;
     uint64_t age = now_ms > o->round_ms ? now_ms - o->round_ms : 0;
-    if (age < o->delay_ms * (1 + (uint64_t)worth) * o->share / SHARE_FULL && (int)worth >= o->refused_before)
+    if (age < age_of(o, worth) && (int)worth >= o->refused_before)
         return false;
     if (o->refused < (int)worth)
         o->refused = (int)worth;
     o->refused_ms = now_ms;
     return true;
+}
+
+void epc_overload_refused(struct epc_overload *o, uint64_t now_ms)
+{
+    o->refused_ms = now_ms;
+}
+
+bool epc_overload_has_room(const struct epc_overload *o, uint64_t looked_ms, uint64_t now_ms)
+{
+    uint64_t least = o->delay_ms / ROUND_LONG;
+    bool quiet = now_ms >= o->last_ms + least;
+    return now_ms <= looked_ms + least && (quiet || o->last_ms <= o->round_ms + least);
 }
 
 bool epc_overload_over(struct epc_overload *o, uint64_t now_ms)

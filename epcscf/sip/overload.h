@@ -7,6 +7,8 @@
  * it serves is never later than a few delay_ms. How old is too old depends on what the request is worth; and
  * as long as something worth more is refused, everything worth less is. Refusing takes time too: where that
  * alone makes rounds long, what is served would be late as well, so less of each is given to serving.
+ * Who was told when to come back and comes sooner is worth least, and is not even read for a while (refuse.c): then
+ * he costs next to nothing, until there is room.
  * Terms: RFC 5390, RFC 7339. */
 #ifndef EPC_SIP_OVERLOAD_H
 #define EPC_SIP_OVERLOAD_H
@@ -15,6 +17,7 @@
 
 /** What a request is worth, the least first. */
 enum epc_worth {
+    EPC_WORTH_EARLY,   /**< who was told when to come back, and has come sooner */
     EPC_WORTH_NEW,     /**< who is not registered yet; requests that stand alone */
     EPC_WORTH_REFRESH, /**< a registration that stands, or the answer to the core's challenge */
     EPC_WORTH_CALL,    /**< a new call */
@@ -39,6 +42,10 @@ void epc_overload_init(struct epc_overload *o, uint32_t delay_ms, uint32_t inter
  *  @return overloaded: ask epc_overload_refuses() */
 bool epc_overload_look(struct epc_overload *o, uint64_t looked_ms, uint64_t now_ms);
 bool epc_overload_refuses(struct epc_overload *o, enum epc_worth worth, uint64_t now_ms);
+/** Refused for another reason, but because of the overload: it goes on. */
+void epc_overload_refused(struct epc_overload *o, uint64_t now_ms);
+/** Could more be taken than comes? The last round was short or nothing has come since, and this one is young. */
+bool epc_overload_has_room(const struct epc_overload *o, uint64_t looked_ms, uint64_t now_ms);
 /** Nothing was refused for interval_ms: it is over. */
 bool epc_overload_over(struct epc_overload *o, uint64_t now_ms);
 

@@ -16,7 +16,11 @@ struct draft {
     bool tag, replaces, credentials, leaves, sos;
 };
 
-enum { RETRY_FACTOR = 2 }; /* so many times more, at most, than sip.overload_retry_after_s */
+enum {
+    RETRY_FACTOR = 2, /* so many times more, at most, than sip.overload_retry_after_s */
+    HEAR_MS = 4,
+    HEAR_AT_ONCE = 16,
+};
 
 /* ---- reading ------------------------------------------------------------------------------------ */
 
@@ -253,8 +257,9 @@ static bool behind(struct epc_sip *s, uint64_t now)
 
 static void count_refusal(struct epc_sip *s, enum epc_worth worth)
 {
-    static const enum epc_counter counters[] = {EPC_C_SIP_OVERLOAD_NEW, EPC_C_SIP_OVERLOAD_REFRESH,
-                                                EPC_C_SIP_OVERLOAD_CALL, EPC_C_SIP_OVERLOAD_RELIEF};
+    static const enum epc_counter counters[] = {EPC_C_SIP_OVERLOAD_EARLY, EPC_C_SIP_OVERLOAD_NEW,
+                                                EPC_C_SIP_OVERLOAD_REFRESH, EPC_C_SIP_OVERLOAD_CALL,
+                                                EPC_C_SIP_OVERLOAD_RELIEF};
     s->n_refused++;
     if ((size_t)worth < EPC_ARRAY_LEN(counters))
         epc_count(counters[worth]);
@@ -263,7 +268,7 @@ static void count_refusal(struct epc_sip *s, enum epc_worth worth)
 /* ---- refusing ------------------------------------------------------------------------------------- */
 
 /* Those who are refused together must not come back together. */
-static unsigned retry_after(const struct epc_sip *s)
+static unsigned retry_after_s(const struct epc_sip *s)
 {
     uint16_t chance;
     unsigned base = s->cfg->overload_retry_after_s;
@@ -271,7 +276,7 @@ static unsigned retry_after(const struct epc_sip *s)
     return base + chance % (RETRY_FACTOR * base + 1);
 }
 
-static void answer(struct epc_sip *s, struct epc_flow *flow, const struct draft *d)
+static void answer(struct epc_flow *flow, const struct draft *d, unsigned after_s)
 {
     char tag[17];
     struct epc_buf *b = d->vias; /* begun with the status line */
@@ -289,7 +294,7 @@ static void answer(struct epc_sip *s, struct epc_flow *flow, const struct draft 
     epc_buf_addstr(b, d->call_id);
     epc_buf_addstr(b, d->cseq);
     epc_buf_adds(b, "Retry-After: ");
-    epc_buf_addu(b, retry_after(s));
+    epc_buf_addu(b, after_s);
     epc_buf_adds(b, "\r\nContent-Length: 0\r\n\r\n");
     if (!b->failed && epc_flow_send(flow, b->p, b->n) != EPC_OK)
         epc_log(EPC_LOG_DEBUG, "sip", "event=answer-lost leg=wic status=503 why=overload");
@@ -297,6 +302,52 @@ static void answer(struct epc_sip *s, struct epc_flow *flow, const struct draft 
         char peer[EPC_ADDR_LEN];
         epc_trace(EPC_TRACE_GM, true, epc_addr_text(epc_flow_peer(flow), peer), NULL, b->p, b->n);
     }
+}
+
+/* Who was refused waits, and the note of the flow says until when (on epc_now_ms()). Not so for calls: people dial
+ * again, programs register again. */
+static bool waits(enum epc_worth worth)
+{
+    return worth == EPC_WORTH_NEW || worth == EPC_WORTH_REFRESH;
+}
+
+static unsigned put_off(const struct epc_sip *s, struct epc_flow *flow, enum epc_worth worth, uint64_t now)
+{
+    unsigned after_s = retry_after_s(s);
+    if (waits(worth))
+        epc_flow_set_note(flow, now + after_s * UINT64_C(1000));
+    return after_s;
+}
+
+/* As soon as there is room, some who are held back are heard, and then more: few at a time, for who is served comes
+ * again. */
+static void on_hear(void *arg)
+{
+    struct epc_sip *s = arg;
+    bool room = epc_overload_has_room(&s->overload, epc_shard_looked_ms(s->sh), epc_now_ms());
+    if (s->wss && epc_wss_hear(s->wss, room ? HEAR_AT_ONCE : 0))
+        epc_timer_start(s->sh, &s->hear_timer, HEAR_MS, on_hear, s);
+}
+
+/* One that does not wait is not read for a while: refusing it over and over would take the time of those who do. */
+static unsigned hold_back(struct epc_sip *s, struct epc_flow *flow, uint64_t now)
+{
+    uint64_t until = epc_flow_note(flow);
+    if (!epc_flow_superseded(flow)) {
+        epc_flow_pause(flow, s->cfg->overload_pause_ms);
+        if (!epc_timer_running(&s->hear_timer))
+            epc_timer_start(s->sh, &s->hear_timer, HEAR_MS, on_hear, s);
+    }
+    return until > now ? (unsigned)((until - now + 999) / 1000) : 1;
+}
+
+/* What came in a pause before something else did has been given up: it would be served for nobody. */
+static bool refuses(struct epc_sip *s, const struct epc_flow *flow, enum epc_worth worth, uint64_t now)
+{
+    if (worth != EPC_WORTH_EARLY || !epc_flow_superseded(flow))
+        return epc_overload_refuses(&s->overload, worth, now);
+    epc_overload_refused(&s->overload, now);
+    return true;
 }
 
 bool epc_sip_refuse_wic(struct epc_sip *s, struct epc_flow *flow, const char *p, size_t n)
@@ -311,15 +362,20 @@ bool epc_sip_refuse_wic(struct epc_sip *s, struct epc_flow *flow, const char *p,
     if (!read_draft(&d, p, n))
         return false;
     enum epc_worth worth = worth_of(s, flow, &d);
-    if (!epc_overload_refuses(&s->overload, worth, now))
+    if (waits(worth) && (now < epc_flow_note(flow) || epc_flow_superseded(flow)))
+        worth = EPC_WORTH_EARLY;
+    if (!refuses(s, flow, worth, now)) {
+        if (worth == EPC_WORTH_EARLY)
+            epc_flow_set_note(flow, 0); /* there was room, and what follows from it is none too early */
         return false;
+    }
     if (epc_trace_on()) {
         char peer[EPC_ADDR_LEN];
         epc_trace(EPC_TRACE_GM, false, epc_addr_text(epc_flow_peer(flow), peer), NULL, p, n);
     }
     epc_count(EPC_C_SIP_WIC_HANDLED);
     count_refusal(s, worth);
-    answer(s, flow, &d);
+    answer(flow, &d, worth == EPC_WORTH_EARLY ? hold_back(s, flow, now) : put_off(s, flow, worth, now));
     return true;
 }
 
@@ -345,5 +401,6 @@ void epc_sip_overload_close(struct epc_sip *s)
     if (s->overload.on)
         epc_count_add(EPC_C_SIP_OVERLOADED, -1);
     epc_timer_stop(s->sh, &s->overload_timer);
+    epc_timer_stop(s->sh, &s->hear_timer);
     epc_buf_free(&s->refusal);
 }

@@ -69,7 +69,7 @@ struct epc_sip {
     uint32_t timer_b_ms;               /**< B and F */
     uint64_t complaint_log_ms;
     struct epc_overload overload;      /**< refuse.c */
-    struct epc_timer overload_timer;
+    struct epc_timer overload_timer, hear_timer;
     uint64_t overload_since_ms, n_refused;
     struct epc_buf refusal;            /**< its room is used again */
     char *const *emergency;            /**< numbers; epc_sip_set_emergency() */

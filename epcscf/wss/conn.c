@@ -9,6 +9,7 @@
 
 enum {
     SENDS_PER_TURN = 8, /* of one flow */
+    CATCH_UPS_PER_TURN = 32,
     RECORD_ROOM = EPC_TLS_PLAIN_MAX + EPC_TLS_RECORD_EXTRA,
 };
 
@@ -19,8 +20,100 @@ bool epc_conn_room(struct epc_wss *w)
     return w->rx && w->tx;
 }
 
+static void on_readable(struct epc_flow *f);
+
+/* ---- pauses ---------------------------------------------------------------------------------------- */
+
+static void watch(struct epc_flow *f)
+{
+    epc_watch_set(f->w->sh, &f->watch, (f->paused ? 0u : EPC_WATCH_IN) | (f->full ? EPC_WATCH_OUT : 0u));
+}
+
+static void link_paused(struct epc_flow *f)
+{
+    struct epc_wss *w = f->w;
+    struct epc_flow *before = w->paused_last;
+    while (before && before->hears_ms > f->hears_ms) /* never far: pauses are of one length */
+        before = before->prev_paused;
+    f->prev_paused = before;
+    f->next_paused = before ? before->next_paused : w->paused;
+    *(before ? &before->next_paused : &w->paused) = f;
+    *(f->next_paused ? &f->next_paused->prev_paused : &w->paused_last) = f;
+    f->paused = true;
+    w->n_paused++;
+}
+
+static void unlink_paused(struct epc_flow *f)
+{
+    struct epc_wss *w = f->w;
+    if (!f->paused)
+        return;
+    *(f->prev_paused ? &f->prev_paused->next_paused : &w->paused) = f->next_paused;
+    *(f->next_paused ? &f->next_paused->prev_paused : &w->paused_last) = f->prev_paused;
+    f->paused = false;
+    w->n_paused--;
+}
+
+void epc_conn_hear(struct epc_flow *f)
+{
+    if (!f->paused)
+        return;
+    unlink_paused(f);
+    watch(f);
+    epc_flow_heard(f); /* its pong may be among what waits */
+}
+
+/* What has waited is read at once, so that it can be told from what comes later. */
+static void catch_up(struct epc_flow *f)
+{
+    epc_conn_hear(f);
+    f->waited = true;
+    on_readable(f);
+    f->waited = false;
+}
+
+static void on_pause_end(void *arg)
+{
+    struct epc_wss *w = arg;
+    uint64_t now = epc_now_ms();
+    for (int i = 0; i < CATCH_UPS_PER_TURN && w->paused && w->paused->hears_ms <= now; i++)
+        catch_up(w->paused);
+    if (w->paused)
+        epc_timer_start(w->sh, &w->pause, w->paused->hears_ms > now ? w->paused->hears_ms - now : 0, on_pause_end, w);
+}
+
+void epc_flow_pause(struct epc_flow *f, uint32_t for_ms)
+{
+    struct epc_wss *w = f->w;
+    EPC_ASSERT_OWNER(w->sh);
+    if (!for_ms || f->is_far || f->state != EPC_FLOW_OPEN || f->dying)
+        return;
+    unlink_paused(f);
+    f->hears_ms = epc_now_ms() + for_ms;
+    link_paused(f);
+    watch(f);
+    if (w->paused == f)
+        epc_timer_start(w->sh, &w->pause, for_ms, on_pause_end, w);
+}
+
+unsigned epc_wss_hear(struct epc_wss *w, unsigned n)
+{
+    EPC_ASSERT_OWNER(w->sh);
+    for (; n && w->paused; n--)
+        catch_up(w->paused);
+    return w->n_paused;
+}
+
+bool epc_flow_superseded(const struct epc_flow *f)
+{
+    return f->waited && (f->more_records || f->more_frames);
+}
+
+/* ---- the end --------------------------------------------------------------------------------------- */
+
 void epc_conn_close(struct epc_flow *f)
 {
+    unlink_paused(f);
     if (f->prev_dirty) {
         *f->prev_dirty = f->next_dirty;
         if (f->next_dirty)
@@ -87,7 +180,7 @@ static void lose(struct epc_flow *f)
 static void all_sent(struct epc_flow *f)
 {
     f->full = false;
-    epc_watch_set(f->w->sh, &f->watch, EPC_WATCH_IN);
+    watch(f);
     if (!f->hang_up || !f->said_bye)
         return;
     if (f->linger) /* what the peer still sends would make the kernel reset the connection and lose our last words */
@@ -126,7 +219,7 @@ static void flush(struct epc_flow *f)
         }
     }
     f->full = true;
-    epc_watch_set(f->w->sh, &f->watch, EPC_WATCH_IN | EPC_WATCH_OUT);
+    watch(f);
 }
 
 static void on_turn_end(void *arg)
@@ -177,6 +270,7 @@ static void take(struct epc_flow *f, unsigned char *p, size_t n)
     size_t plain_n;
     enum epc_err err;
     while (!f->deaf && (err = epc_tls_unseal(&w->tls, &f->tls, &p, &n, &plain, &plain_n, &f->sealed)) == EPC_OK) {
+        f->more_records = n > 0;
         if (plain_n)
             epc_flow_input(f, plain, plain_n);
         if (f->state == EPC_FLOW_GONE || f->dying)

@@ -45,6 +45,7 @@ static void begin_closing(struct epc_flow *f)
     f->state = EPC_FLOW_CLOSING;
     epc_timer_stop(f->w->sh, &f->ping_timer);
     epc_timer_start(f->w->sh, &f->timer, CLOSE_DEADLINE_MS, on_kill, f);
+    epc_conn_hear(f); /* the peer's answer */
     epc_conn_send_soon(f);
 }
 
@@ -137,6 +138,10 @@ static void on_ping_timer(void *arg)
 {
     struct epc_flow *f = arg;
     const struct epc_cfg_wss *cfg = f->w->cfg;
+    if (f->awaiting_pong && f->paused) { /* silence proves nothing */
+        epc_flow_heard(f);
+        return;
+    }
     if (f->awaiting_pong) { /* nothing at all was heard: it would have moved the timer */
         epc_count(EPC_C_WSS_PING_TIMEOUT);
         epc_log(EPC_LOG_INFO, "wss", "msg=\"no pong\" flow=%016llx", (unsigned long long)f->id);
@@ -245,6 +250,16 @@ const struct epc_addr *epc_flow_peer(const struct epc_flow *f)
 const struct epc_cfg_origin *epc_flow_origin(const struct epc_flow *f)
 {
     return f->origin;
+}
+
+void epc_flow_set_note(struct epc_flow *f, uint64_t note)
+{
+    f->note = note;
+}
+
+uint64_t epc_flow_note(const struct epc_flow *f)
+{
+    return f->note;
 }
 
 bool epc_flow_registered(const struct epc_flow *f)

@@ -196,6 +196,7 @@ static size_t one_frame(struct epc_flow *f, unsigned char *p, size_t n)
     }
     if (n - h.head_n < h.n)
         return 0;
+    f->more_frames = n - h.head_n > h.n;
     unmask(p + h.head_n, (size_t)h.n, h.mask);
     on_frame(f, &h, p + h.head_n, (size_t)h.n);
     return h.head_n + (size_t)h.n;

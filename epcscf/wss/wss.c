@@ -100,6 +100,7 @@ void epc_flow_gone(struct epc_flow *f)
 static void free_wss(struct epc_wss *w)
 {
     epc_shard_not_at_turn_end(w->sh, &w->turn_end);
+    epc_timer_stop(w->sh, &w->pause);
     epc_tls_close_shard(&w->tls);
     epc_hash_free(&w->by_id);
     epc_hash_free(&w->by_socket);

@@ -68,6 +68,18 @@ bool epc_flow_registered(const struct epc_flow *f);
 /** A REGISTER has come on this flow: false when its source has sent too many of late
  *  (registration.max_rate_per_address). @p cfg the limits. */
 bool epc_flow_may_register(struct epc_flow *f, const struct epc_cfg_registration *cfg);
+/** Read nothing more from the peer for @p for_ms, from now on: TCP holds it back. What was read before is still given,
+ *  what is sent goes out, and a flow that begins to close hears its peer again. A flow whose socket is on another
+ *  shard is not paused. */
+void epc_flow_pause(struct epc_flow *f, uint32_t for_ms);
+/** End the pauses of @p n flows, who has waited longest first; what they have sent meanwhile is read at once. Not
+ *  from inside `message`. @return how many are still paused */
+unsigned epc_wss_hear(struct epc_wss *w, unsigned n);
+/** In `message`: did this one wait for the end of a pause, and has the peer said more since? */
+bool epc_flow_superseded(const struct epc_flow *f);
+/** A number that the room above keeps with a flow: 0 at first, and again when it was handed over. */
+void epc_flow_set_note(struct epc_flow *f, uint64_t note);
+uint64_t epc_flow_note(const struct epc_flow *f);
 /** Hand a connection over to another shard. The socket stays where it is, with its limits, its pings and
  *  its send queue; the flow is gone here at once (epc_wss_flow() has it no longer, `closed` follows on a
  *  later turn with EPC_FLOW_MOVED) and opens there with an id of that shard: `opened`, then @p msg as

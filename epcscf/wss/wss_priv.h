@@ -68,12 +68,19 @@ struct epc_flow {
     bool awaiting_pong; /* nothing came since the last ping */
     bool dying;         /* aborted: the socket closes at the end of the turn */
     bool full;          /* the socket takes no more for now, and will say when it does */
+    bool paused;        /* nothing is read, until hears_ms */
+    bool waited;        /* what is being read came in a pause */
+    bool more_records, more_frames; /* of what is being read, after this message */
     bool hang_up;       /* when all is sent, the connection ends */
     bool said_bye;      /* the TLS alert that ends it is on its way */
     bool deaf;          /* nothing that still comes is of interest */
     bool linger;        /* and the peer is the one who closes then */
     bool fragments;     /* of a message have come, the last has not */
     bool fragments_binary;
+
+    uint64_t note;
+    uint64_t hears_ms;
+    struct epc_flow *next_paused, *prev_paused;
 
     struct epc_far far;
     bool is_far;       /* has no socket here */
@@ -106,6 +113,9 @@ struct epc_wss {
     unsigned n_far;           /* without */
     uint64_t next_id;
     struct epc_flow *dirty; /* what they have is sent at the end of the turn */
+    struct epc_flow *paused, *paused_last; /* who hears first is first */
+    unsigned n_paused;
+    struct epc_timer pause;   /* of the first */
     struct epc_turn_end turn_end;
     unsigned char *rx, *tx;   /* what has been read, what is about to be written; of the turn */
     bool destroying;
@@ -129,6 +139,7 @@ enum epc_err epc_conn_open(struct epc_flow *f, int fd) EPC_MUST_CHECK;
 void epc_conn_send_soon(struct epc_flow *f); /* what is in `out` and `sealed`, at the end of the turn */
 void epc_conn_send_now(struct epc_flow *f);
 void epc_conn_close(struct epc_flow *f);     /* the socket and what belongs to it, at once */
+void epc_conn_hear(struct epc_flow *f);      /* the end of a pause; harmless when there was none */
 bool epc_conn_room(struct epc_wss *w);       /* the buffers of the turn; false: out of memory */
 
 /* flow.c */

@@ -150,21 +150,26 @@ static void feed_closed(struct load *l, uint64_t now)
     }
 }
 
-static void end_overdue(struct load *l, uint64_t now)
-{
-    for (unsigned i = 0; i < l->n_users; i++) {
-        struct user *u = &l->users[i];
-        uint64_t patience = u->doing == WORK_REGISTER ? l->patience_ns : PATIENCE_NS;
-        if (u->doing && now > u->sent_ns + patience)
-            load_failed(l, u, (struct span){"no answer", 9});
-    }
-}
-
 static void is_free(struct load *l, struct user *u)
 {
     u->doing = WORK_NONE;
     l->running--;
     memset(l->exhausted, 0, sizeof l->exhausted);
+}
+
+static void end_overdue(struct load *l, uint64_t now)
+{
+    for (unsigned i = 0; i < l->n_users; i++) {
+        struct user *u = &l->users[i];
+        uint64_t patience = u->doing == WORK_REGISTER ? l->patience_ns : PATIENCE_NS;
+        if (!u->doing || now <= u->sent_ns + patience)
+            continue;
+        if (u->doing == WORK_REGISTER) {
+            tally_given_up(l, u);
+            is_free(l, u);
+        } else
+            load_failed(l, u, (struct span){"no answer", 9});
+    }
 }
 
 void load_done(struct load *l, struct user *u, uint64_t latency_ns)
@@ -236,6 +241,7 @@ static void on_closed(struct wic *w, const char *why)
 {
     struct user *u = w->user;
     u->registered = u->held = false;
+    u->given_up = 0;
     load_failed(w->net->load, u, (struct span){why, strlen(why)});
 }
 

@@ -36,6 +36,7 @@ struct user {
     char *token;
     uint64_t sent_ns, took_ns; /* when it was asked; until the call was answered */
     unsigned cseq, call, call_cseq, expected; /* CSeq of the response that ends what is done */
+    unsigned given_up;       /* REGISTERs that nobody waits for any more, and that have no answer yet */
     char *to;                /* of the call, with tag */
     char *routes, *target;   /* lines of its Route; the Request-URI of requests in the dialog */
 };
@@ -44,6 +45,8 @@ struct user {
 struct tally {
     unsigned long done, failed, refused; /* refused: 503 */
     unsigned long retry_after;           /* of the refused, those told when to come again */
+    unsigned long late;                  /* of the refused, those told when they had given up */
+    unsigned long silent;                /* given up; if nothing comes, they have failed */
     unsigned long lost;                  /* due, but every user who could have was still waiting */
     uint64_t last_bad_ns;                /* when the last began that failed, was refused or slow; 0: none */
     struct histogram latency;            /* of those done */
@@ -91,6 +94,10 @@ void load_failed(struct load *l, struct user *u, struct span why);
 void tally_clear(struct load *l);
 void tally_done(struct load *l, const struct user *u, uint64_t latency_ns);
 void tally_failed(struct load *l, const struct user *u, struct span why);
+/** Nobody waits for the REGISTER any more. */
+void tally_given_up(struct load *l, struct user *u);
+/** Its answer has come. */
+void tally_late(struct load *l, struct user *u, struct span response);
 unsigned long tally_ended(const struct load *l);
 /** One line of JSON: the sum, and each kind of operation that took place. */
 void tally_print(const struct load *l, double seconds);

@@ -12,7 +12,8 @@
  *   dialog-rate SECONDS R                        INFO inside the calls that stand
  *   mix SECONDS R D E S2 R2   open loop: R a second, of which D in standing calls, E emergency calls, the rest
  *                      REGISTER; at once after it, for S2 seconds, R2 REGISTERs a second ("after" in the answer)
- *   patience SECONDS   a REGISTER that is answered later has failed (10; anything else always has 10)
+ *   patience SECONDS   a REGISTER that is answered later has failed, but for a 503, which is only late (10;
+ *                      anything else always has 10)
  *   count              how many are connected, registered, in calls that stand
  *   fresh on|off, resume on|off, padding OCTETS, sdp FILE, close, quit */
 #include "load.h"

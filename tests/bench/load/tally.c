@@ -13,6 +13,8 @@ static const char *const names[N_WORK] = {
 void tally_clear(struct load *l)
 {
     memset(l->tally, 0, sizeof l->tally);
+    for (unsigned i = 0; i < l->n_users; i++)
+        l->users[i].given_up = 0;
     *l->first_fault = 0;
 }
 
@@ -39,14 +41,36 @@ static void keep_fault(struct load *l, struct span why)
     l->first_fault[n] = 0;
 }
 
-void tally_failed(struct load *l, const struct user *u, struct span why)
+static void count_failed(struct tally *t, struct span why)
 {
-    struct tally *t = &l->tally[u->doing];
     if (sip_status(why) == 503) {
         t->refused++;
         t->retry_after += sip_value(why, "Retry-After", 0, 0).p != NULL;
     } else
         t->failed++;
+}
+
+void tally_given_up(struct load *l, struct user *u)
+{
+    struct tally *t = &l->tally[u->doing];
+    t->silent++;
+    u->given_up++;
+    bad(t, u);
+}
+
+void tally_late(struct load *l, struct user *u, struct span response)
+{
+    struct tally *t = &l->tally[WORK_REGISTER];
+    u->given_up--;
+    t->silent--;
+    t->late += sip_status(response) == 503;
+    count_failed(t, response);
+}
+
+void tally_failed(struct load *l, const struct user *u, struct span why)
+{
+    struct tally *t = &l->tally[u->doing];
+    count_failed(t, why);
     bad(t, u);
     if (!*l->first_fault)
         keep_fault(l, why);
@@ -56,7 +80,7 @@ unsigned long tally_ended(const struct load *l)
 {
     unsigned long n = 0;
     for (int w = 0; w < N_WORK; w++)
-        n += l->tally[w].done + l->tally[w].failed + l->tally[w].refused;
+        n += l->tally[w].done + l->tally[w].failed + l->tally[w].refused + l->tally[w].silent;
     return n;
 }
 
@@ -66,6 +90,8 @@ static void add(struct tally *sum, const struct tally *t)
     sum->failed += t->failed;
     sum->refused += t->refused;
     sum->retry_after += t->retry_after;
+    sum->late += t->late;
+    sum->silent += t->silent;
     sum->lost += t->lost;
     if (t->last_bad_ns > sum->last_bad_ns)
         sum->last_bad_ns = t->last_bad_ns;
@@ -76,9 +102,9 @@ static void add(struct tally *sum, const struct tally *t)
 
 static void print_fields(const struct load *l, const struct tally *t)
 {
-    printf("\"done\": %lu, \"failed\": %lu, \"refused\": %lu, \"retry_after\": %lu, \"lost\": %lu, \"last_bad_s\": %.3f, "
+    printf("\"done\": %lu, \"failed\": %lu, \"refused\": %lu, \"retry_after\": %lu, \"late\": %lu, \"lost\": %lu, \"last_bad_s\": %.3f, "
            "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f",
-           t->done, t->failed, t->refused, t->retry_after, t->lost,
+           t->done, t->failed + t->silent, t->refused, t->retry_after, t->late, t->lost,
            t->last_bad_ns > l->began_ns ? (double)(t->last_bad_ns - l->began_ns) / 1e9 : 0.0,
            histogram_us(&t->latency, 0.5), histogram_us(&t->latency, 0.99), histogram_us(&t->latency, 0.999));
 }
@@ -94,7 +120,7 @@ void tally_print(const struct load *l, double seconds)
     print_fields(l, &sum);
     for (int w = 0; w < N_WORK; w++) {
         const struct tally *t = &l->tally[w];
-        if (!names[w] || !(t->done + t->failed + t->refused + t->lost))
+        if (!names[w] || !(t->done + t->failed + t->silent + t->refused + t->lost))
             continue;
         printf(", \"%s\": {", names[w]);
         print_fields(l, t);

@@ -42,7 +42,7 @@ void user_register(struct load *l, struct user *u)
     wic_send(&u->wic, message.p, message.n);
 }
 
-/* Only the answer to what is done now counts: what comes after its time has failed already. */
+/* Only the answer to what is done now counts. One that comes after its time serves nobody; but a refusal is one. */
 void user_text(struct load *l, struct user *u, struct span m)
 {
     int status = sip_status(m);
@@ -53,10 +53,14 @@ void user_text(struct load *l, struct user *u, struct span m)
         called_request(l, u, m);
         return;
     }
-    if (status < 200 || !u->doing || u->doing == WORK_CALLED || !cseq.n)
+    if (status < 200 || !cseq.n)
         return;
     bool is_register = memmem(cseq.p, cseq.n, "REGISTER", 8) != NULL;
-    if (is_register != work_registers(u->doing) || (unsigned)strtoul(cseq.p, NULL, 10) != u->expected)
+    bool awaited = u->doing && u->doing != WORK_CALLED && is_register == work_registers(u->doing) &&
+                   (unsigned)strtoul(cseq.p, NULL, 10) == u->expected;
+    if (!awaited && is_register && u->given_up)
+        tally_late(l, u, m);
+    if (!awaited)
         return;
     if (!is_register)
         call_response(l, u, status, m);

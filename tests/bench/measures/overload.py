@@ -1,9 +1,9 @@
 """Twice the capacity, offered for a minute by clients that do not wait for one another. Most of it is REGISTER; some
 requests belong to calls in progress, some are emergency calls: these come first. Capacity is what the same server
 does in a closed loop just before. A client waits for its answer before it sends again, so that many clients stand
-for twice the capacity only if each gives up in time: an answer that comes later than that is none. Afterwards half
-the capacity is offered: recovery is the time until the last request began that was refused, failed or took longer
-than 100 ms."""
+for twice the capacity only if each gives up in time: an answer that comes later than that serves nobody, but a 503 is
+a refusal all the same. Afterwards half the capacity is offered: recovery is the time until the last request began
+that was refused, failed or took longer than 100 ms."""
 from measures.idle import descriptor_limit
 from stage import attempt, check, details
 
@@ -54,7 +54,8 @@ def report(record, kind, capacity, seconds, patience, done, left):
     record.add("overload_offered", kind, share(tried / seconds, capacity), patience_s=patience,
                **{k: v for k, v in details(done).items() if k.endswith("share")})
     record.add("overload_served", kind, share(served / seconds, capacity), **latencies(register))
-    record.add("overload_refused", kind, share(register["refused"], sent(register)))
+    record.add("overload_refused", kind, share(register["refused"], sent(register)),
+               late=share(register["late"], register["refused"]))
     if register["refused"]:
         record.add("overload_told", kind, share(register["retry_after"], register["refused"]))
     record.add("overload_failed", kind, share(register["failed"], sent(register)))

@@ -15,7 +15,9 @@ struct epc_flow {
     uint64_t id;
     struct epc_addr peer;
     struct sent *sent;
-    bool gone, registered;
+    bool gone, registered, superseded;
+    uint64_t note;
+    unsigned paused_ms;
 };
 
 struct epc_wss {
@@ -113,4 +115,45 @@ bool epc_flow_registered(const struct epc_flow *f)
 void fake_flow_registered(struct epc_flow *f, bool registered)
 {
     f->registered = registered;
+}
+
+void epc_flow_set_note(struct epc_flow *f, uint64_t note)
+{
+    f->note = note;
+}
+
+uint64_t epc_flow_note(const struct epc_flow *f)
+{
+    return f->note;
+}
+
+void epc_flow_pause(struct epc_flow *f, uint32_t for_ms)
+{
+    f->paused_ms += for_ms;
+}
+
+unsigned fake_flow_paused(const struct epc_flow *f)
+{
+    return f->paused_ms;
+}
+
+bool epc_flow_superseded(const struct epc_flow *f)
+{
+    return f->superseded;
+}
+
+void fake_flow_superseded(struct epc_flow *f, bool superseded)
+{
+    f->superseded = superseded;
+}
+
+unsigned epc_wss_hear(struct epc_wss *w, unsigned n)
+{
+    unsigned left = 0;
+    for (struct epc_flow *f = w->flows; f; f = f->next) {
+        if (f->paused_ms && n && n--)
+            f->paused_ms = 0;
+        left += f->paused_ms != 0;
+    }
+    return left;
 }

@@ -15,6 +15,8 @@ struct epc_wss *fake_wss_new(void);
 void fake_wss_free(struct epc_wss *w);
 struct epc_flow *fake_flow_open(struct epc_wss *w, uint64_t id);
 void fake_flow_registered(struct epc_flow *f, bool registered);
+unsigned fake_flow_paused(const struct epc_flow *f); /**< for how long, ms; all pauses together */
+void fake_flow_superseded(struct epc_flow *f, bool superseded); /**< what comes now */
 void fake_flow_gone(struct epc_wss *w, uint64_t id);
 /** Oldest message sent on the flow (gives), NULL when there is none. */
 char *fake_flow_take(struct epc_wss *w, uint64_t id);

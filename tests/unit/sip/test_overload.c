@@ -72,10 +72,13 @@ static void older_rounds_refuse_more(void **state)
     overload(&o, &now);
     began = now;
     epc_overload_look(&o, began, began);
+    for (int worth = EPC_WORTH_EARLY; worth <= EPC_WORTH_KEEP; worth++)
+        assert_false(epc_overload_refuses(&o, (enum epc_worth)worth, began + DELAY / 2 - 1));
     for (int worth = EPC_WORTH_NEW; worth <= EPC_WORTH_KEEP; worth++)
         assert_false(epc_overload_refuses(&o, (enum epc_worth)worth, began + DELAY - 1));
+    assert_true(epc_overload_refuses(&o, EPC_WORTH_EARLY, began + DELAY / 2));
     for (int worth = EPC_WORTH_NEW; worth < EPC_WORTH_KEEP; worth++) {
-        uint64_t at = began + DELAY * (1 + (uint64_t)worth);
+        uint64_t at = began + DELAY * (uint64_t)worth;
         for (int more = worth + 1; more <= EPC_WORTH_KEEP; more++)
             assert_false(epc_overload_refuses(&o, (enum epc_worth)more, at));
         assert_true(epc_overload_refuses(&o, (enum epc_worth)worth, at));
@@ -126,6 +129,24 @@ static void long_rounds_serve_less(void **state)
     epc_overload_look(&o, now, now);
     assert_false(epc_overload_refuses(&o, EPC_WORTH_REFRESH, now + 2 * DELAY - 1));
     assert_true(epc_overload_refuses(&o, EPC_WORTH_REFRESH, now + 2 * DELAY));
+}
+
+static void room(void **state)
+{
+    struct epc_overload o;
+    uint64_t now = 100000;
+    (void)state;
+    overload(&o, &now);
+    round_of(&o, &now, 3 * DELAY);
+    assert_false(epc_overload_has_room(&o, now, now));       /* it was long */
+    assert_true(epc_overload_has_room(&o, now + DELAY, now + DELAY)); /* and is over */
+    assert_false(epc_overload_has_room(&o, now, now + DELAY));
+    round_of(&o, &now, 1);
+    assert_true(epc_overload_has_room(&o, now, now));
+    assert_false(epc_overload_has_room(&o, now, now + DELAY)); /* much is being done */
+    assert_true(o.on);
+    epc_overload_refused(&o, now);
+    assert_false(epc_overload_over(&o, now + INTERVAL - 1));
 }
 
 static void it_ends(void **state)
@@ -227,17 +248,106 @@ static void wics_get_503(void **state)
     int64_t fresh = epc_counter_read(EPC_C_SIP_OVERLOAD_NEW), begun = epc_counter_read(EPC_C_SIP_OVERLOADS);
     make_late(&r, 1500); /* too late for who is new, not for a refresh */
     refused(&r, wic_request("REGISTER", "z9hG4bK1", 1, NULL, NULL, NULL));
+    epc_flow_set_note(r.flow, 0); /* it has waited */
     refused(&r, wic_request("MESSAGE", "z9hG4bK2", 1, NULL, NULL, NULL));
     assert_int_equal(epc_counter_read(EPC_C_SIP_OVERLOAD_NEW), fresh + 2);
     assert_int_equal(epc_counter_read(EPC_C_SIP_OVERLOADS), begun + 1);
     taken(&r, wic_request("REGISTER", "z9hG4bK3", 1, NULL, "Expires: 0\r\n", NULL));
     taken(&r, wic_request("REGISTER", "z9hG4bK4", 1, NULL, "Contact: <sip:a@b.invalid>;expires=0\r\n", NULL));
     refused(&r, wic_request("REGISTER", "z9hG4bK5", 1, NULL, "Contact: <sip:a@b.invalid>;expires=01\r\n", NULL));
+    epc_flow_set_note(r.flow, 0); /* it has waited */
     taken(&r, wic_request("REGISTER", "z9hG4bK6", 1, NULL, "Authorization: Digest nonce=\"1\",response=\"2\"\r\n", NULL));
     fake_flow_registered(r.flow, true);
     taken(&r, wic_request("REGISTER", "z9hG4bK7", 1, NULL, NULL, NULL));
     taken(&r, wic_request("BYE", "z9hG4bK8", 1, "x", NULL, NULL));
     taken(&r, wic_request("MESSAGE", "z9hG4bK9", 1, "x", NULL, NULL));
+    finish(&r);
+    close_late(&r);
+}
+
+/* Told when to come back, and back too soon: told the rest of it, and not read for a while. */
+static void too_early_is_held_back(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    r.hold = true;
+    int64_t early = epc_counter_read(EPC_C_SIP_OVERLOAD_EARLY);
+    make_late(&r, 1500);
+    r.cfg.overload_pause_ms = 2000;
+    refused(&r, wic_request("REGISTER", "z9hG4bK1", 1, NULL, NULL, NULL));
+    assert_int_equal(fake_flow_paused(r.flow), 0);
+    uint64_t told = epc_flow_note(r.flow);
+    refused(&r, wic_request("REGISTER", "z9hG4bK2", 2, NULL, NULL, NULL));
+    assert_int_equal(fake_flow_paused(r.flow), 2000);
+    assert_int_equal(epc_flow_note(r.flow), told);
+    assert_int_equal(epc_counter_read(EPC_C_SIP_OVERLOAD_EARLY), early + 1);
+
+    /* Registered or not, a refresh is as early; what people do, and what is in a call, is not. */
+    fake_flow_registered(r.flow, true);
+    refused(&r, wic_request("REGISTER", "z9hG4bK3", 3, NULL, NULL, NULL));
+    assert_int_equal(fake_flow_paused(r.flow), 4000);
+    taken(&r, wic_request("INVITE", "z9hG4bK4", 1, NULL, NULL, NULL));
+    taken(&r, wic_request("BYE", "z9hG4bK5", 1, "x", NULL, NULL));
+    taken(&r, wic_request("REGISTER", "z9hG4bK6", 1, NULL, "Contact: <sip:a@b.invalid;sos>\r\n", NULL));
+
+    /* What it had sent before it sent something else is given up, whatever was told. */
+    epc_flow_set_note(r.flow, 0);
+    fake_shard_looked(r.sh, epc_now_ms());
+    fake_flow_superseded(r.flow, true);
+    wic(&r, wic_request("REGISTER", "z9hG4bK7", 4, NULL, NULL, NULL));
+    char *m = to_wic(&r);
+    expect_status(m, "503");
+    assert_int_equal(retry_after(m), 1);
+    free(m);
+    assert_int_equal(fake_flow_paused(r.flow), 4000); /* as before */
+    taken(&r, wic_request("BYE", "z9hG4bK8", 2, "x", NULL, NULL));
+    finish(&r);
+    close_late(&r);
+}
+
+/* Who is held back is heard as soon as there is room, and not before. */
+static void room_ends_pauses(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    r.hold = true;
+    make_late(&r, 1500);
+    r.cfg.overload_pause_ms = 60000;
+    refused(&r, wic_request("REGISTER", "z9hG4bK1", 1, NULL, NULL, NULL));
+    refused(&r, wic_request("REGISTER", "z9hG4bK2", 2, NULL, NULL, NULL));
+    for (int i = 0; i < 20; i++)
+        fake_shard_turn(r.sh);
+    assert_int_equal(fake_flow_paused(r.flow), 60000);
+    r.s->overload.delay_ms = 100000; /* nothing of this test is as old as that */
+    fake_shard_looked(r.sh, 0);
+    taken(&r, wic_request("BYE", "z9hG4bK3", 3, "x", NULL, NULL)); /* a round that is short */
+    for (uint64_t until = epc_now_ms() + 20000; fake_flow_paused(r.flow) && epc_now_ms() < until;)
+        fake_shard_turn(r.sh);
+    assert_int_equal(fake_flow_paused(r.flow), 0);
+    finish(&r);
+    close_late(&r);
+}
+
+/* Where there is room, who comes early is served, and was not told anything that still holds. */
+static void early_in_a_young_round(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    r.hold = true;
+    make_late(&r, 1500);
+    refused(&r, wic_request("REGISTER", "z9hG4bK1", 1, NULL, NULL, NULL));
+    fake_shard_looked(r.sh, epc_now_ms());
+    refused(&r, wic_request("REGISTER", "z9hG4bK2", 2, NULL, NULL, NULL)); /* one worth more was refused before */
+    r.s->overload.delay_ms = 100000; /* nothing of this test is as old as that */
+    uint64_t next = epc_now_ms() + 2;
+    while (epc_now_ms() < next)
+        ;
+    fake_shard_looked(r.sh, epc_now_ms());
+    taken(&r, wic_request("REGISTER", "z9hG4bK3", 3, NULL, NULL, NULL));
+    assert_int_equal(epc_flow_note(r.flow), 0);
     finish(&r);
     close_late(&r);
 }
@@ -359,8 +469,12 @@ int main(void)
         cmocka_unit_test(never_when_off),
         cmocka_unit_test(older_rounds_refuse_more),
         cmocka_unit_test(less_worth_goes_first),
-        cmocka_unit_test(long_rounds_serve_less), cmocka_unit_test(it_ends),
+        cmocka_unit_test(long_rounds_serve_less), cmocka_unit_test(room),
+        cmocka_unit_test(it_ends),
         cmocka_unit_test(wics_get_503),
+        cmocka_unit_test(too_early_is_held_back),
+        cmocka_unit_test(room_ends_pauses),
+        cmocka_unit_test(early_in_a_young_round),
         cmocka_unit_test(emergency_is_never_refused),
         cmocka_unit_test(nonsense_is_the_parsers),
         cmocka_unit_test(compact_and_folded_is_understood),

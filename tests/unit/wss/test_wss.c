@@ -703,6 +703,120 @@ static void shutdown_says_1001(void **state)
     ws_hang_up(&c);
 }
 
+/* ---- pauses ---- */
+static void pause_long(struct server *s, struct epc_flow *f)
+{
+    (void)s;
+    epc_flow_pause(f, 1);
+    epc_flow_pause(f, 60000); /* the last one counts */
+}
+
+static void pause_short(struct server *s, struct epc_flow *f)
+{
+    (void)s;
+    epc_flow_pause(f, 30);
+}
+
+static void hear_none(struct server *s, struct epc_flow *f)
+{
+    (void)f;
+    assert_int_equal(epc_wss_hear(s->wss, 0), 1);
+}
+
+static void hear_two(struct server *s, struct epc_flow *f)
+{
+    (void)f;
+    assert_int_equal(epc_wss_hear(s->wss, 2), 0);
+}
+
+static void say_hello(struct server *s, struct epc_flow *f)
+{
+    (void)s;
+    assert_int_equal(epc_flow_send(f, "hello", 5), EPC_OK);
+}
+
+static void close_flow(struct server *s, struct epc_flow *f)
+{
+    (void)s;
+    epc_flow_close(f, 4000, "enough");
+}
+
+static void paused_flow_is_not_read(void **state)
+{
+    (void)state;
+    struct server s;
+    struct ws other, c, third;
+    char buf[256];
+    size_t n;
+    server_defaults(&s);
+    server_start(&s, 0);
+    connect_ok(&other, &s);
+    connect_ok(&c, &s); /* server_do() means the newest */
+    server_do(&s, pause_long);
+    assert_true(ws_frame(&c, WS_FIN | WS_TEXT, "held", 4));
+    assert_true(ws_frame(&other, WS_FIN | WS_TEXT, "free", 4));
+    assert_true(server_wait(&s, &s.messages, 1));
+    assert_memory_equal(s.last, "free", 4);
+    server_do(&s, say_hello);
+    assert_int_equal(ws_read(&c, buf, sizeof buf, &n), WS_FIN | WS_TEXT);
+    assert_memory_equal(buf, "hello", 5);
+    assert_int_equal(server_count(&s, &s.messages), 1);
+    server_do(&s, hear_none);
+    assert_int_equal(server_count(&s, &s.messages), 1);
+    assert_true(ws_frame(&c, WS_FIN | WS_TEXT, "newer", 5));
+    assert_true(ws_frame(&other, WS_FIN | WS_TEXT, "free", 4));
+    assert_true(server_wait(&s, &s.messages, 2));
+    server_do(&s, hear_two);
+    assert_true(server_wait(&s, &s.messages, 4));
+    assert_memory_equal(s.last, "newer", 5);
+    assert_int_equal(server_count(&s, &s.superseded), 1); /* the older one */
+
+    server_do(&s, pause_short);
+    assert_true(ws_frame(&c, WS_FIN | WS_TEXT, "later", 5));
+    assert_true(server_wait(&s, &s.messages, 5));
+    assert_memory_equal(s.last, "later", 5);
+    assert_true(ws_frame(&c, WS_FIN | WS_TEXT, "a", 1));
+    assert_true(ws_frame(&c, WS_FIN | WS_TEXT, "b", 1));
+    assert_true(server_wait(&s, &s.messages, 7));
+    assert_int_equal(server_count(&s, &s.superseded), 1); /* only in pauses */
+
+    /* A flow that closes hears its peer, one that ends in a pause leaves nothing behind. */
+    server_do(&s, pause_long);
+    server_do(&s, close_flow);
+    assert_int_equal(ws_read_close(&c), 4000);
+    assert_true(ws_frame(&c, WS_FIN | WS_CLOSE, "\x0f\xa0", 2));
+    assert_true(server_wait(&s, &s.closed, 1));
+    connect_ok(&third, &s);
+    server_do(&s, pause_short);
+    server_do(&s, pause_long);
+    ws_hang_up(&third);
+    ws_hang_up(&c);
+    ws_hang_up(&other);
+    server_stop(&s);
+    assert_int_equal(server_count(&s, &s.closed), 3);
+}
+
+/* Pongs are not heard in a pause, and nobody is cut for it. */
+static void pause_is_no_silence(void **state)
+{
+    (void)state;
+    struct server s;
+    struct ws c;
+    char buf[256];
+    size_t n;
+    server_defaults(&s);
+    s.cfg.ping_interval_ms = 30;
+    s.cfg.pong_timeout_ms = 30;
+    server_start(&s, 0);
+    connect_ok(&c, &s);
+    server_do(&s, pause_long);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(ws_read(&c, buf, sizeof buf, &n), WS_FIN | WS_PING);
+    assert_int_equal(server_count(&s, &s.closed), 0);
+    ws_hang_up(&c);
+    server_stop(&s);
+}
+
 /* ---- keep-alive and timers ---- */
 static void pings_keep_the_flow(void **state)
 {
@@ -879,6 +993,8 @@ int main(void)
         cmocka_unit_test(peer_closes),
         cmocka_unit_test(close_drains_first),
         cmocka_unit_test(shutdown_says_1001),
+        cmocka_unit_test(paused_flow_is_not_read),
+        cmocka_unit_test(pause_is_no_silence),
         cmocka_unit_test(pings_keep_the_flow),
         cmocka_unit_test(silence_ends_the_flow),
         cmocka_unit_test(unregistered_is_1008),

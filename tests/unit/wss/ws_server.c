@@ -75,6 +75,7 @@ static void on_message(void *arg, struct epc_flow *f, const char *msg, size_t n)
     struct server *s = arg;
     pthread_mutex_lock(&s->m);
     s->messages++;
+    s->superseded += epc_flow_superseded(f);
     s->last_n = n < sizeof s->last ? n : sizeof s->last;
     memcpy(s->last, msg, s->last_n);
     pthread_cond_broadcast(&s->c);

@@ -19,6 +19,7 @@ struct server {
     pthread_cond_t c;
     /* under m */
     int opened, messages, closed, commands;
+    int superseded; /* of the messages */
     uint64_t flow_id;
     const struct epc_cfg_origin *origin;
     char last[70000];
