@@ -36,7 +36,7 @@ static int on_request(struct msg **m, struct avp *avp, struct session *sess, voi
     bool ok = !r.drop && (r.result == 0 || r.result / 1000 == 2);
     if (command == CC_ST || (r.result == 5002 && !r.experimental))
         pcrf_session_close(sid);
-    else if (ok || r.keep)
+    else if ((ok || r.keep) && !known) /* one that an STR closes meanwhile stays closed */
         pcrf_session_open(sid, host, realm);
     pcrf_answer(m, &r, command);
     for (unsigned i = 0; command == CC_AA && ok && i < r.push_times; i++) {
